@@ -126,6 +126,25 @@ all_nodes: {hosts: {n1: {ansible_host: 192.0.2.1}}}
     assert "called like a control plane's" in " ".join(text_of(found).replace("#", "").split())
 
 
+@pytest.mark.parametrize("group", ["control", "mains", "k8s_leaders", "kube_control_plane"])
+def test_control_planes_are_called_in_many_ways(group: str, tmp_path: Path) -> None:
+    text = f"[{group}]\nc\n[kube_workers]\nw pod_cidr=10.200.0.0/24\nx pod_cidr=10.200.1.0/24\n"
+    found = imported(written(tmp_path, {"hosts": f"{text}[all:vars]\nk8s_version=1.19.4-00\n"}))
+    assert "host c" in without(found)
+    assert "nodes" not in decisions(found)
+    assert taken(found)["cluster.version"] == "1.19.4"
+    assert "cluster.pod_cidr" not in taken(found)  # which each of them has one of
+
+
+def test_hosts_in_no_group_at_all(tmp_path: Path) -> None:
+    written(tmp_path, {"hosts.yml": "all: {hosts: {control-plane: , w1: }}\n"})
+    with pytest.raises(ConfigError, match="its groups: none, and --group all takes every host"):
+        imported(tmp_path / "hosts.yml")
+    found = imported(tmp_path / "hosts.yml", group="all")
+    assert [host.name for host in found.hosts] == ["control-plane", "w1"]
+    assert "see that none of these hosts is one of it" in decisions(found)["nodes"]
+
+
 def test_groups_that_nobody_would_guess_have_to_be_named(tmp_path: Path) -> None:
     text = "all:\n  children:\n    board: {hosts: {a: , b: }}\n    extra: {hosts: {c: }}\n"
     written(tmp_path, {"hosts.yml": text})

@@ -12,7 +12,10 @@ from .values import text_of, truth_of
 if TYPE_CHECKING:
     from .values import Value
 
-_RELEASE = re.compile(r"v?(\d{1,3}\.\d{1,3}\.\d{1,3})(?:[+-]k0s[.\d]*)?", re.ASCII)
+# With what k0s and k3s append, or the revision of a package of Kubernetes' own (1.31.1-1.1).
+_RELEASE = re.compile(
+    r"v?(\d{1,3}\.\d{1,3}\.\d{1,3})(?:[+-]k[03]s[.\d]*|-\d{1,2}(?:\.\d{1,2})?)?", re.ASCII
+)
 _PLACEHOLDER = re.compile(r"_+[a-zA-Z][a-zA-Z0-9_]*_+|<.*>")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -28,7 +31,7 @@ def text(value: Value) -> str:
 
 
 def release(value: Value) -> str:
-    """Return `v1.30.4` or `1.30.4+k0s.0` as 1.30.4."""
+    """Return `v1.30.4`, `1.30.4+k0s.0` or `1.30.4-1.1` as 1.30.4."""
     if isinstance(value.data, float) and not isinstance(value.data, bool):
         raise UnfitError(f"it is the number {value.data} to YAML, and a release has three parts")
     found = _RELEASE.fullmatch(text(value))

@@ -23,7 +23,8 @@ TOOL = "Ansible"
 _WORKERS = re.compile(r"(.*[_-])?(workers?|agents?|minions?)([_-]?nodes?)?(_group)?", re.IGNORECASE)
 _NODES = re.compile(r"(kube|k8s|k3s|kubernetes|cluster)?[_-]?nodes?", re.IGNORECASE)
 _CONTROL = re.compile(
-    r"(.*[_-])?(masters?|control[_-]?planes?|controllers?|servers?|managers?|cp)([_-]?nodes?)?",
+    r"(.*[_-])?(masters?|mains?|controls?([_-]?planes?)?|controllers?|servers?|managers?|leaders?"
+    r"|cp)([_-]?nodes?)?",
     re.IGNORECASE,
 )
 # What many playbooks call these, by our key: the first that has a value is taken.
@@ -136,7 +137,7 @@ def _called(pattern: re.Pattern[str], inventory: Inventory) -> list[str]:
 
 def _check(names: Sequence[str], inventory: Inventory) -> None:
     known = sorted(name for name in inventory.groups if name not in {"all", "ungrouped"})
-    listed = ", ".join(known[:20]) or "none"
+    listed = ", ".join(known[:20]) or "none, and --group all takes every host"
     file = inventory.files[0] if inventory.files else ""
     problems = [
         Problem(file, None, "", f"has no group {name}", f"its groups: {listed}")
