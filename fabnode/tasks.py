@@ -280,7 +280,7 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     hosts_file="A file of hosts, one a line, or .csv, .json, .yml; - for standard input, by line.",
     user="By whom SSH logs in to them (default: root).",
     key="The private key that it logs in with (default: the agent's, and those that ssh takes).",
-    known_hosts="The file of their host keys (default: those that ssh takes).",
+    known_hosts="The file of their host keys, there or to come (default: those that ssh takes).",
     artifacts="Folder with bin, cni, images, calico.yaml (default: artifacts beside the file).",
     out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
     dry_run="Print the file; write nothing.",

@@ -154,7 +154,8 @@ def _with_ssh(findings: Findings, login: Login, folder: Path) -> Findings:
         if not name:
             continue
         path = Path(name).expanduser()
-        if not path.is_file():
+        # Host keys may be recorded in a file that is not there yet.
+        if not (path.is_file() or (key == "known_hosts" and path.parent.is_dir())):
             raise InputError(f"{option} {name}: there is no such file")
         given[f"ssh.{key}"] = starter.Known([starter.local(path, folder)], f"Of {option}.")
     return replace(findings, settings={**findings.settings, **given})

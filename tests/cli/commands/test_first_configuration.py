@@ -204,10 +204,12 @@ def test_how_ssh_logs_in(init: Init, tmp_path: Path) -> None:
     (tmp_path / "id").chmod(0o600)
     ssh = load(init(login=Login("ops", "id", str(tmp_path / "id")))).ssh
     assert (ssh.user, ssh.keys, ssh.known_hosts) == ("ops", *((tmp_path / "id",),) * 2)
+    (new,) = load(init(login=Login(known_hosts="keys"), out="new.yml")).ssh.known_hosts
+    assert new == tmp_path / "keys"  # where `hosts.trust` will record them
     for login, sentence in (
         (Login("a b"), "--user 'a b' is no name of a user"),
         (Login(key="nowhere"), "--key nowhere: there is no such file"),
-        (Login(known_hosts="config"), "--known-hosts config: there is no such file"),
+        (Login(known_hosts="no/such"), "--known-hosts no/such: there is no such file"),
     ):
         with pytest.raises(InputError, match=sentence):
             init(login=login, out="other.yml")
