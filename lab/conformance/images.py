@@ -122,6 +122,7 @@ def all_images(base: Path, e2e: Path, coredns: Path) -> Iterator[Image]:
     links |= {
         "agnhost-2": "agnhost",
         "usr/bin/awk": "busybox",
+        "usr/bin/hexdump": "busybox",
         "usr/bin/nc": "nc.openbsd",
         "usr/bin/ping": "busybox",
         "usr/bin/wget": "busybox",
