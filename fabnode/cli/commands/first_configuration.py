@@ -164,8 +164,9 @@ def _with_ssh(findings: Findings, login: Login, folder: Path) -> Findings:
 def next_commands(target: Path, out: str) -> str:
     """Return what to do once a configuration is written."""
     option = f" --config {shlex.quote(str(target))}" if out else ""
-    check, plan = (program.task(f"{name}{option}") for name in ("config.check", "plan"))
-    return f"next: `{check}`, then `{plan}`"
+    names = ("config.check", "hosts.trust", "plan")
+    check, trust, plan = (program.task(f"{name}{option}") for name in names)
+    return f"next: `{check}`, `{trust}` where ssh does not know the hosts, then `{plan}`"
 
 
 def _kubeconfig(option: str) -> Path:

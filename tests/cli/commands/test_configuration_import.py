@@ -58,7 +58,10 @@ def test_what_it_writes_is_valid(
     assert (
         "  cluster.apiserver: to be checked: https://192.0.2.1:6443: hosts:2: c; the first" in shown
     )
-    assert shown.endswith("wrote config/cluster.yml\nnext: `inv config.check`, then `inv plan`\n")
+    assert shown.endswith(
+        "wrote config/cluster.yml\nnext: `inv config.check`, `inv hosts.trust` where ssh does not"
+        " know the hosts, then `inv plan`\n"
+    )
     assert "t0p-secret" not in shown + (tmp_path / "config/cluster.yml").read_text()
 
 

@@ -64,7 +64,10 @@ def test_what_it_writes_is_valid_and_has_no_secret(
     shown = capsys.readouterr().out
     assert "service_cidr   10.68.0.0/16\n" in shown
     assert "nodes          1 host named, 1 there already\n" in shown
-    assert shown.endswith("wrote config/cluster.yml\nnext: `inv config.check`, then `inv plan`\n")
+    assert shown.endswith(
+        "wrote config/cluster.yml\nnext: `inv config.check`, `inv hosts.trust` where ssh does not"
+        " know the hosts, then `inv plan`\n"
+    )
     everything = shown + "".join(path.read_text() for path in (tmp_path / "config").iterdir())
     assert "t0p-secret" not in everything
     assert sorted(path.name for path in (tmp_path / "config").iterdir()) == [
@@ -77,8 +80,9 @@ def test_a_file_of_another_name_is_named_in_the_next_command(
     init: Init, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init(out="my site.yml")
-    check, plan = (f"inv {name} --config 'my site.yml'" for name in ("config.check", "plan"))
-    assert capsys.readouterr().out.endswith(f"next: `{check}`, then `{plan}`\n")
+    shown = capsys.readouterr().out.splitlines()[-1]
+    for name in ("config.check", "hosts.trust", "plan"):
+        assert f"`inv {name} --config 'my site.yml'`" in shown
 
 
 def test_nothing_is_replaced(init: Init, tmp_path: Path) -> None:
