@@ -243,6 +243,15 @@ def test_a_balancer_that_was_stopped_is_the_cause(joined: Lab) -> None:
     eventually(lambda: ready(joined)["n2"][0] == "True" or None, 120)
 
 
+def test_a_first_configuration_suggests_the_list(joined: Lab) -> None:
+    """The kubeconfig names one of three: whether a balancer stands before them, nobody can tell."""
+    kubeconfig = f"--kubeconfig={joined.layout.kubeconfig}"
+    text = joined.inv("config.init", kubeconfig, "--hosts=n1 192.0.2.1", "--dry-run").out
+    listed = ", ".join(sorted(joined.layout.apiservers(COUNT)))
+    assert f"  apiserver: {joined.layout.apiserver}\n" in text
+    assert f"  # apiserver: [{listed}]\n" in text
+
+
 def test_one_apiserver_again_and_no_balancer(joined: Lab) -> None:
     pods = Workload(joined)
     pods.start()
