@@ -111,7 +111,9 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
         if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
             session.await_api()
             session.open(run.nodes)
-        return on_hosts(run, lambda host: _harden(run, session, host, found[host.name]))
+        return on_hosts(
+            run, lambda host: _harden(run, session, host, found[host.name]), session.interrupt
+        )
     finally:
         session.close()
 
@@ -177,15 +179,9 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
     if before.plan.empty:
         return before
     restarted = _restarts_kubelet(before.plan)
-    answered = restarted and session.nodes.kubelet_answers(host.name)
-    began = time.time()
-    host_changes.carry_out(run.config, run.journal, host, before.plan, HARDEN)
-    if restarted:
-        with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
-            up = UnitMonitor(host, _KUBELET)
-            session.nodes.wait_ready(host.name, began, up, log.waiting)
-            if answered and not session.nodes.kubelet_answers(host.name):
-                raise ApiserverCutOffError("its kubelet no longer accepts the apiserver's requests")
+    release = session.nodes.reported_versions(host.name).kubelet if restarted else None
+    with session.restarts.turn(host.name, restarts=restarted, release=release):
+        _repair(run, session, host, before.plan, restarted=restarted)
     with run.journal.step(host.name, AUDIT, "examining the host again") as log:
         after = _look(run, host)
         fixed = {finding.key for finding in before.findings if finding.repairs}
@@ -203,6 +199,20 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
             raise NotFixedError(f"it can't be told whether all is fixed: {hidden[0]}")
         log.note(f"{len(fixed)} fixed, {len(after.findings)} left")
     return after
+
+
+def _repair(run: Run, session: ClusterSession, host: Host, plan: Plan, *, restarted: bool) -> None:
+    """Carry out a plan of repairs; where it restarts the kubelet, wait until the node is Ready."""
+    answered = restarted and session.nodes.kubelet_answers(host.name)
+    began = time.time()
+    host_changes.carry_out(run.config, run.journal, host, plan, HARDEN)
+    if not restarted:
+        return
+    with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
+        up = UnitMonitor(host, _KUBELET)
+        session.nodes.wait_ready(host.name, began, up, log.waiting)
+        if answered and not session.nodes.kubelet_answers(host.name):
+            raise ApiserverCutOffError("its kubelet no longer accepts the apiserver's requests")
 
 
 def _restarts_kubelet(plan: Plan) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api
+    from ..releases.version import Release
 
 STEP: Final = "ready"
 _PROBED, _POLL = 60.0, 2.0  # seconds: that pods get to be ready again, and between two checks
@@ -43,16 +44,17 @@ class RestartTurns:
         self._journal = journal
         self._stopped = stopped
         self._free = threading.Semaphore(config.maintenance.batch)
-        self._hurts = upgrade_effects.unready_at_start(config.cluster.version)
+        self._configured = config.cluster.version
 
     @contextmanager
-    def turn(self, node: str, *, restarts: bool) -> Iterator[None]:
+    def turn(self, node: str, *, restarts: bool, release: Release | None = None) -> Iterator[None]:
         """
         Hold a turn until the pods of a node that were ready are so again, or have gone.
 
         :param restarts: its kubelet runs, and is about to start again; else nothing is held.
+        :param release: of the kubelet that starts; None: the configured one.
         """
-        if not restarts or not self._hurts:
+        if not restarts or not upgrade_effects.unready_at_start(release or self._configured):
             yield
             return
         if not self._free.acquire(blocking=False):

@@ -87,15 +87,21 @@ def on_nodes(run: Run, work: Callable[[NodeDeployer], R]) -> dict[str, Outcome[R
         return context.each(work)
 
 
-def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
-    """Do something with every host of the run, whoever made it a node: by SSH alone."""
+def on_hosts(
+    run: Run, work: Callable[[Host], R], on_interrupt: Callable[[], None] = lambda: None
+) -> dict[str, Outcome[R]]:
+    """
+    Do something with every host of the run, whoever made it a node: by SSH alone.
+
+    :param on_interrupt: called when the user interrupts: has work that waits end.
+    """
     with Access(run.passwords) as access:
 
         def one(node: Node) -> R:
             with Host(node, access) as host:
                 return work(host)
 
-        return _fan_out(run, run.nodes, one)
+        return _fan_out(run, run.nodes, one, on_interrupt)
 
 
 class RunContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from threading import Barrier, Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import MagicMock
@@ -12,11 +13,14 @@ import pytest
 from fabnode.deploy import hardening, host_changes, proxy_binding
 from fabnode.deploy import run as run_module
 from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
+from fabnode.deploy.restart_turns import RestartTurns
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.node.examination import Asked, Evidence, Serving, UnitSeen
 from fabnode.node.plan import Plan
+from fabnode.releases.version import Release
+from fabnode.releases.version_change import Versions
 from fabnode.remote.apply import Applied
 from fabnode.ssh.errors import ApplyError, ConnectionLostError
 from fabnode.util.errors import HostError
@@ -29,6 +33,7 @@ from .bindings import OWN, Bindings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fabnode.config.configuration import Config
     from fabnode.kube.client import Api
 
 SOUND = replace(sound(), files={CA: sound().files[CA]})  # without what is one node's own
@@ -63,6 +68,8 @@ class Scene:
         in its place is raised.
     :param asked: what kubelets answer somebody without credentials; once all are used, ANSWER.
     :param applying: what carrying out a plan raises on a host.
+    :param kubelet: the release that all nodes run. :param parallel: hosts worked on at once.
+    :param meanwhile: called while a host's kubelet starts.
     :param answers: whether the apiserver reaches a kubelet, each time that this is asked.
     """
 
@@ -71,11 +78,14 @@ class Scene:
     applying: dict[str, HostError] = field(default_factory=dict)
     answers: list[bool] = field(default_factory=lambda: [True, True])
     ready: Exception | None = None
+    kubelet: str = "1.37.2"
+    parallel: int = 1
+    meanwhile: Callable[[], object] = lambda: None
     log: list[str] = field(default_factory=list)
 
     def run(self) -> Run:
         config = make_config()
-        return Run(config, config.nodes[:2], Journal(None, []), {}, max_parallel=1)
+        return Run(config, config.nodes[:2], Journal(None, []), {}, max_parallel=self.parallel)
 
     def harden(self) -> tuple[dict[str, Outcome[Audit]], Run]:
         """Audit and harden; what is logged is the latter's."""
@@ -99,12 +109,16 @@ class Scene:
             raise error
         return Applied(plan, (), sent=7)
 
-    def session(self, *_: object) -> SimpleNamespace:
+    def session(self, config: Config, journal: Journal) -> SimpleNamespace:
+        no_pods = cast("Api", SimpleNamespace(get=lambda *_, **__: {"items": []}))
+        reported = Versions(Release.parse(self.kubelet), "containerd", None)
+
         def kubelet_answers(name: str) -> bool:
             self.log.append(f"ask kubelet {name}")
             return self.answers.pop(0)
 
         def wait_ready(name: str, *_: object) -> None:
+            self.meanwhile()
             self.log.append(f"ready {name}")
             if self.ready:
                 raise self.ready
@@ -113,7 +127,13 @@ class Scene:
             await_api=lambda: self.log.append("await API"),
             open=lambda _: self.log.append("open session"),
             close=lambda: self.log.append("close session"),
-            nodes=SimpleNamespace(kubelet_answers=kubelet_answers, wait_ready=wait_ready),
+            interrupt=lambda: None,
+            restarts=RestartTurns(config, no_pods, journal, Event()),
+            nodes=SimpleNamespace(
+                kubelet_answers=kubelet_answers,
+                wait_ready=wait_ready,
+                reported_versions=lambda _: reported,
+            ),
         )
 
 
@@ -373,6 +393,27 @@ def test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off(
     assert ("audit n1" in scene.log) is not cut_off
     assert scene.log[-1] == "close session"
     assert run.outcomes["n1"].ok is not cut_off
+
+
+def test_kubelets_whose_start_takes_pods_out_of_endpoints_restart_in_turns(scene: Scene) -> None:
+    """By the release that runs, whatever is configured."""
+    scene.seen = {"n1": [OPEN, SOUND], "n2": [OPEN, SOUND]}
+    scene.kubelet, scene.parallel, scene.answers = "1.34.9", 2, [True] * 4
+    scene.meanwhile = lambda: Event().wait(0.2)  # for the other one to come between
+    after, _ = scene.harden()
+    assert all(outcome.ok for outcome in after.values())
+    done = [line[:8] for line in scene.log if line.startswith(("apply", "ready"))]
+    first, second = done[0][-2:], done[-1][-2:]
+    assert done == [f"apply {first}", f"ready {first}", f"apply {second}", f"ready {second}"]
+
+
+def test_other_kubelets_restart_all_at_once(scene: Scene) -> None:
+    scene.seen = {"n1": [OPEN, SOUND], "n2": [OPEN, SOUND]}
+    scene.kubelet, scene.parallel, scene.answers = "1.35.0", 2, [True] * 4
+    both = Barrier(2)
+    scene.meanwhile = lambda: both.wait(60)
+    after, _ = scene.harden()
+    assert all(outcome.ok for outcome in after.values())
 
 
 LEFT: dict[str, tuple[Evidence, Evidence, str]] = {
