@@ -171,6 +171,11 @@ PRODUCED: dict[str, dict[str, str]] = {
             "test_one_that_is_not_well_goes_back_and_the_others_are_untouched[never ready]"
         ),
     },
+    "deploy/test_removing.py": {
+        "NotProvenDeadError": (
+            "test_pods_of_which_anything_may_run_are_not_declared_dead[of another runtime]"
+        ),
+    },
     "deploy/test_offline_removal.py": {
         "NotOfflineError": "test_one_that_shows_signs_of_life_is_left_as_it_is[_answers]",
         "NotProvenOffError": ("test_pods_of_a_host_that_is_not_proven_off_are_not_declared_dead"),

@@ -95,10 +95,15 @@ class Evictions:
                 str(pod["metadata"]["uid"]): each for pod, each in zip(pods, answers, strict=True)
             }
 
-    def delete(self, pod: Object) -> Answer:
-        """Delete this very pod, whatever budgets it has."""
+    def delete(self, pod: Object, *, ended: bool = False) -> Answer:
+        """
+        Delete this very pod, whatever budgets it has.
+
+        :param ended: it is proved that nothing of it runs: it goes at once, without its kubelet.
+        """
         try:
-            self._api.delete(_path(pod), uid=str(pod["metadata"]["uid"]))
+            uid = str(pod["metadata"]["uid"])
+            self._api.delete(_path(pod), uid=uid, grace=0 if ended else None)
         except ApiError as error:
             if error.is_conflict:
                 return Answer("gone")

@@ -98,9 +98,11 @@ class NodeDrainer:
             )
         return Preview(operations.whose(live), found)
 
-    def drain(self, node: str, log: Step, advice: str = "") -> None:
+    def drain(self, node: str, log: Step, advice: str = "", *, ends: bool = True) -> None:
         """
         Evict pods until none is left but those that belong to the node.
+
+        :param ends: False: no kubelet ends them, so that it is enough that each may go.
 
         :param advice: what to do where this does not come to its end; empty: drain it again.
         :raises StillThereError: some are refused for good.
@@ -108,7 +110,7 @@ class NodeDrainer:
         """
         advice = advice or still_cordoned(node)
         retry = self._config.maintenance.retry
-        state = _Drain(node, self._evictions, self._permits, log, retry, advice)
+        state = _Drain(node, self._evictions, self._permits, log, retry, advice, ends=ends)
         wait = Wait(
             "its pods to go",
             self._config.timeouts.drain,
@@ -126,7 +128,8 @@ class NodeDrainer:
             wait.pause()
         if state.gone:
             log.changed(f"{counted(state.gone, 'pod')} evicted")
-        log.note(f"{state.staying} of the node's own stay")
+        late = f"; {counted(state.ending, 'pod')} may go, and no kubelet ends them"
+        log.note(f"{state.staying} of the node's own stay{late if state.ending else ''}")
 
 
 class _Drain:
@@ -144,6 +147,8 @@ class _Drain:
         log: Step,
         retry: float,
         advice: str,
+        *,
+        ends: bool,
     ) -> None:
         self._node = node
         self._advice = advice
@@ -151,6 +156,7 @@ class _Drain:
         self._permits = permits
         self._log = log
         self._retry = retry
+        self._ends = ends
         self._judged: dict[str, Departure] = {}
         self._due: dict[str, float] = {}  # when the eviction of a pod is tried again
         self._refused: dict[str, str] = {}  # the API's words, by uid
@@ -162,7 +168,7 @@ class _Drain:
         self.staying = 0
 
     def poll(self) -> bool:
-        """List the node's pods, and evict those that are due; return whether it is empty."""
+        """List the node's pods, and evict those that are due; return whether none is to come."""
         pods = {str(pod["metadata"]["uid"]): pod for pod in self._evictions.pods(self._node)}
         now = time.monotonic()
         if pods.keys() - self._judged.keys() or now >= self._next_judgement:
@@ -175,9 +181,15 @@ class _Drain:
             if each.fate in {"goes", "waits"} and self._due.get(each.uid, 0.0) <= now:
                 self._evict(each, pods[each.uid])
         hopeless = [each for each in self._left if self._is_hopeless(each)]
-        if hopeless and len(hopeless) == len(self._left):
+        remain = len(self._left) - (0 if self._ends else self.ending)
+        if hopeless and len(hopeless) == remain:
             raise StillThereError([self._as_known(each) for each in hopeless], self._advice)
-        return not self._left
+        return not remain
+
+    @property
+    def ending(self) -> int:
+        """How many pods were deleted, and are there."""
+        return sum(each.fate == "ending" for each in self._left)
 
     @property
     def text(self) -> str:

@@ -3,18 +3,21 @@ Removal of nodes whose hosts answer: drained, stopped, taken out of the cluster,
 
 The order is what keeps a removed node from coming back: its kubelet is stopped and disabled, and
 its pods are ended through the runtime, before its Node object goes; its files, keys among them, go
-last. An interrupted removal goes on by the same command, also where the Node object has gone.
+last. Where the kubelet is dead, evicted pods end by the runtime as well, and go from the API once
+none of their processes is left. An interrupted removal goes on by the same command, also where the
+Node object has gone.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..upkeep import operations
 from ..util.fan_out import Outcome
-from . import run_rights
+from . import run_rights, unended_pods
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import DRAIN, nodes_in_use
@@ -22,9 +25,10 @@ from .node_drainer import still_cordoned
 from .resetting import ResetRefusedError, ResetResult, Resettable, reset_host, survey_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..kube.client import Object
+    from ..kube.rbac_rules import Right
     from ..upkeep.departures import Permits
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
@@ -44,6 +48,7 @@ class Removal:
 
     :param registered: it has a Node object. :param requests: its signing requests, by name.
     :param drain: None: it has no Node object, and so no pods that the cluster knows of.
+    :param no_kubelet: why its kubelet ends no pods; empty: it does.
     :param goes_on: what goes on there. :param addresses: what the pod network holds for it.
     :param proxy: its kube-proxy has rights in a name of its own.
     """
@@ -55,6 +60,7 @@ class Removal:
     goes_on: str = ""
     addresses: str = ""
     proxy: bool = False
+    no_kubelet: str = ""
 
     @property
     def empty(self) -> bool:
@@ -77,7 +83,9 @@ def remove(
 
     One on which a pod would not go, or whose host must not be reset, fails before it is changed.
     """
-    with _nodes(run, permits) as (using, node), using.cordons_reported():
+    declares_dead = any(o.value and o.value.no_kubelet for o in planned.values())
+    rights = (*run_rights.REMOVE, run_rights.ENDED_PODS) if declares_dead else run_rights.REMOVE
+    with _nodes(run, permits, rights) as (using, node), using.cordons_reported():
 
         def one(deployer: NodeDeployer) -> ResetResult:
             found = planned[deployer.node.name]
@@ -90,9 +98,13 @@ def remove(
 
 @contextmanager
 def _nodes(
-    run: Run, permits: Permits, *, dry_run: bool = False
+    run: Run,
+    permits: Permits,
+    rights: Sequence[Right] = run_rights.REMOVE,
+    *,
+    dry_run: bool = False,
 ) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
-    with nodes_in_use(run, permits, run_rights.REMOVE, dry_run=dry_run) as using:
+    with nodes_in_use(run, permits, rights, dry_run=dry_run) as using:
         yield using, lambda deployer: _Node(deployer, using)
 
 
@@ -119,7 +131,8 @@ class _Node:
         going_on = found.text if found and found.what == REMOVE else ""
         drain = self._using.preview(self._name)
         requests, addresses = self._traces.requests(), self._traces.addresses()
-        return Removal(host, True, requests, drain, going_on, addresses, proxy)
+        dead = unended_pods.no_kubelet(host.survey, live)
+        return Removal(host, True, requests, drain, going_on, addresses, proxy, dead)
 
     def remove(self, planned: Removal) -> ResetResult:
         """
@@ -131,11 +144,12 @@ class _Node:
         if planned.host.reset.refusals:
             raise ResetRefusedError(planned.host.reset.refusals)
         if self._live() is not None:
-            self._emptied()
+            self._emptied(ends=not planned.no_kubelet)
         elif planned.requests or planned.addresses or planned.proxy:
             self._session.guard.obtain()
         pods = _ANY if planned.registered else ()
-        return reset_host(self._run, self._host, planned.host, pods, self._taken_out)
+        taken_out = partial(self._taken_out, declares_dead=bool(planned.no_kubelet))
+        return reset_host(self._run, self._host, planned.host, pods, taken_out)
 
     def _live(self) -> Object | None:
         try:
@@ -143,15 +157,24 @@ class _Node:
         except NotANodeError:
             return None
 
-    def _emptied(self) -> None:
+    def _emptied(self, *, ends: bool) -> None:
+        """
+        Cordon and drain it.
+
+        :param ends: its kubelet ends pods; else they are evicted, so that others replace them, and
+            end with the host's part.
+        """
         self._using.preview(self._name, insisting=True)
         operation = self._using.cordon(self._name, REMOVE, DRAINING)
         with self._run.journal.step(self._name, DRAIN, "evicting its pods") as log:
-            self._using.drainer.drain(self._name, log, still_cordoned(self._name, TASK))
+            advice = still_cordoned(self._name, TASK)
+            self._using.drainer.drain(self._name, log, advice, ends=ends)
         self._using.cordons.record(self._name, replace(operation, phase=RESETTING))
 
-    def _taken_out(self) -> None:
+    def _taken_out(self, *, declares_dead: bool) -> None:
         """Remove what the cluster has of the node, now that nothing of it runs."""
+        if declares_dead:
+            self._declared_dead()
         with self._run.journal.step(self._name, REMOVE) as log:
             gone = self._traces.remove()
             self._using.cordons.forget(self._name)
@@ -161,3 +184,19 @@ class _Node:
                 log.note("the cluster has nothing of it any more")
         for text in self._traces.unseen:
             self._run.journal.warn(f"{self._name}: {text}")
+
+    def _declared_dead(self) -> None:
+        """
+        Have pods go that no kubelet ends, once nothing of them runs on the host.
+
+        :raises NotProvenDeadError: something may; they are there, and so is the Node object.
+        """
+        # Looked up now: what was planned may be an hour old.
+        seen = survey_host(self._run, _ANY, self._host).survey
+        if why := unended_pods.still_runs(seen):
+            raise unended_pods.NotProvenDeadError(self._name, why)
+        with self._run.journal.step(self._name, DRAIN, "removing pods that have ended") as log:
+            if gone := unended_pods.declare_dead(self._using.evictions, self._name, log):
+                log.changed(f"nothing of its pods runs; removed: {', '.join(gone)}")
+            else:
+                log.note("nothing of its pods runs, and none is left")

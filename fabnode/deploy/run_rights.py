@@ -145,6 +145,9 @@ REMOVE = (
 )
 """What `inv remove-node` needs."""
 
+ENDED_PODS = Right("", "", "pods", ("delete",))
+"""To remove pods of a dead kubelet, which `inv remove-node` has ended on their host itself."""
+
 NODE_LEASES = Right("kube-node-lease", _LEASE, "leases", ("delete",))
 """To delete a removed node's Lease at once; Kubernetes collects it some minutes later."""
 

@@ -252,18 +252,23 @@ class Api:
         """PATCH, by default a JSON merge patch."""
         return self._json("PATCH", path, query, body, kind)
 
-    def delete(self, path: str, *, version: str = "", uid: str = "") -> None:
+    def delete(
+        self, path: str, *, version: str = "", uid: str = "", grace: int | None = None
+    ) -> None:
         """
         DELETE; that it is gone already is as good.
 
         :param version: only an object of this resourceVersion (ApiError 409 otherwise).
         :param uid: only the object of this uid, and not one that has its name since (likewise).
+        :param grace: seconds; 0: the object goes at once, as if what it stands for had ended.
         """
         wanted = {"resourceVersion": version, "uid": uid}
         preconditions = {key: value for key, value in wanted.items() if value}
-        body = {"preconditions": preconditions} if preconditions else None
+        body: Object = {"preconditions": preconditions} if preconditions else {}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         try:
-            self._json("DELETE", path, {}, body)
+            self._json("DELETE", path, {}, body or None)
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -22,7 +22,7 @@ from .layout import UNITS
 from .packet_filter import FilterPart
 from .plan import Change
 from .resources import Reload, Trace
-from .surroundings import Surroundings, Survey
+from .surroundings import Sandbox, Surroundings, Survey
 
 _OF_PROXY = {r"kube-ipvs0": "dummy"}
 _OF_PROXY_SETS = (r"KUBE-(?:6-)?[A-Z0-9-]{1,31}",)
@@ -36,6 +36,7 @@ _VALUE = re.compile(r"[0-9 \t-]{1,60}", re.ASCII)
 # What has to be seen whole: what is not there, a reset leaves, or deletes as if nobody used it.
 _NEEDED_WHOLE = ("all", "filter", "nft", "mount", "sandbox", "interface", "unit", "path", "filled")
 _PODS_SECONDS, _UNIT_SECONDS = 900, 130
+_GRACE = 30  # seconds for a container that is told to end: Kubernetes' default for pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,7 @@ class _Planner:
         yield from self._stopped(KUBELET_SERVICE)
         yield from self._stopped(PROXY_SERVICE)
         yield from self._stopped(BALANCER_SERVICE)
+        yield from self._told_to_end()
         if self.survey.sandboxes or (self.survey.sandboxes is not None and self.survey.shims):
             found = self.survey.sandboxes or ()
             netns = dict.fromkeys(s.netns for s in found if _NETNS.fullmatch(s.netns))
@@ -241,6 +243,15 @@ class _Planner:
                 "unmount",
                 f"{len(mounted)}, of pods and their volumes; what they show stays where it is",
             )
+
+    def _told_to_end(self) -> Iterator[Change]:
+        """Pods that have not left, which a drain would have had end by themselves."""
+        found = sorted((s for s in self.survey.sandboxes or () if not s.daemon), key=_pod_of)
+        if found and self.scope.crictl:
+            words = (self.scope.crictl, str(_GRACE), *(s.id for s in found))
+            names = ", ".join(s.pod for s in found)
+            why = f"told to end, within {_GRACE} s, where they have not left by then"
+            yield _change(Trace("containers", names, words, timeout=_PODS_SECONDS), "stop", why)
 
     def _stopped(self, name: str) -> Iterator[Change]:
         unit = self.now.unit(name)
@@ -538,6 +549,10 @@ def _tables_of_iptables(parts: Mapping[str, tuple[FilterPart, ...]]) -> set[str]
         if program.endswith("-nft")
         for part in found
     }
+
+
+def _pod_of(sandbox: Sandbox) -> str:
+    return sandbox.pod
 
 
 def _change(trace: Trace, action: str, why: str) -> Change:

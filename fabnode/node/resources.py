@@ -272,6 +272,7 @@ class Restart:
 
 TraceKind = Literal[
     "service",
+    "containers",
     "sandboxes",
     "mounts",
     "rules",

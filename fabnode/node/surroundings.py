@@ -148,6 +148,7 @@ class Survey:
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.
     :param shims: how many processes hold containers of this containerd's.
+    :param processes: how many there are in cgroups of the kubelet's pods, whatever started them.
     :param cgroups: of the kubelet's pods. :param untrusted: programs that others may have written,
         so that they were not run: containerd was not asked.
     :param quarantine: whether files of others lie in it.
@@ -161,6 +162,7 @@ class Survey:
     sandboxes: tuple[Sandbox, ...] | None = None
     namespaces: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     shims: int = 0
+    processes: int = 0
     cgroups: tuple[str, ...] = ()
     untrusted: tuple[str, ...] = ()
     quarantine: bool = False

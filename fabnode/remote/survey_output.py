@@ -153,6 +153,7 @@ class _Found:
     namespaces: dict[str, tuple[int, int]] = field(default_factory=dict)
     answers: bool = False
     shims: int = 0
+    processes: int = 0
     cgroups: list[str] = field(default_factory=list)
     untrusted: list[str] = field(default_factory=list)
     quarantine: bool = False
@@ -186,6 +187,8 @@ class _Found:
                 self.sandboxes.append(Sandbox(name, namespace, pod, daemon == "1", netns))
             case ["shims", count]:
                 self.shims = _whole(count)
+            case ["processes", count]:
+                self.processes = _whole(count)
             case ["untrusted", *path] if len(self.untrusted) < 10:
                 self.untrusted.append("\t".join(path))
             case ["cgroup", path] if len(self.cgroups) < 60:
@@ -205,6 +208,7 @@ class _Found:
             sandboxes=tuple(self.sandboxes) if self.answers else None,
             namespaces=self.namespaces,
             shims=self.shims,
+            processes=self.processes,
             cgroups=tuple(self.cgroups),
             untrusted=tuple(self.untrusted),
             quarantine=self.quarantine,

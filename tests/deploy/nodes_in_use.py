@@ -134,11 +134,18 @@ class Api:
                 self._end(found)
             return said
 
-    def delete(self, path: str, *, version: str = "", uid: str = "") -> None:
+    def delete(
+        self, path: str, *, version: str = "", uid: str = "", grace: int | None = None
+    ) -> None:
         with self._lock:
             name = path.rpartition("/")[2]
+            found = next(p for p in self.pods if p["metadata"]["uid"] == uid)
+            if grace == 0:
+                self._change(f"delete {name} at once")
+                self.pods.remove(found)
+                return
             self._change(f"delete {name}")
-            self._end(next(p for p in self.pods if p["metadata"]["uid"] == uid))
+            self._end(found)
 
     def stream(self, *_: object, **__: object) -> Iterator[Object]:
         raise ApiError(403, "Forbidden", "no watch in this test")

@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.cli.commands import removal
 from fabnode.deploy import baselines, host_changes, removing, resetting
 from fabnode.deploy import run as run_module
 from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.removing import Removal
 from fabnode.deploy.resetting import ResetRefusedError
+from fabnode.deploy.unended_pods import NotProvenDeadError
+from fabnode.node.surroundings import UnitState
 from fabnode.remote.apply import Applied
 from fabnode.upkeep.departures import Permits
+from fabnode.util.fan_out import Outcome
+from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene, with_binding
-from .test_resetting import BARE, NODE, STOPPED
+from .nodes_in_use import HELD, Scene, with_binding
+from .test_resetting import BARE, NODE, STOPPED, WEB
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fabnode.node.plan import Plan
     from fabnode.node.surroundings import Survey
-    from fabnode.util.fan_out import Outcome
 
 
 class Removed(Scene):
@@ -57,6 +61,7 @@ class Removed(Scene):
             return get(path, **query)
 
         monkeypatch.setattr(self.api, "get", listed)
+        self._ended = self.api.delete
         monkeypatch.setattr(self.api, "delete", self._delete)
         patch = self.api.patch
 
@@ -88,8 +93,11 @@ class Removed(Scene):
         self.did.append(f"host: {', '.join(change.action for change in plan.changes)}")
         return Applied(plan, (), sent=7)
 
-    def _delete(self, path: str, **_: str) -> None:
+    def _delete(self, path: str, **more: Any) -> None:
         kind, name = path.split("/")[-2:]
+        if kind == "pods":
+            self._ended(path, **more)
+            return
         self.did.append(f"delete {kind} {name}")
         if kind == "nodes":
             del self.api.nodes[name]
@@ -149,7 +157,7 @@ def test_a_cut_off_removal_goes_on(
 ) -> None:
     delete = scene._delete
 
-    def killed(path: str, **more: str) -> None:
+    def killed(path: str, **more: Any) -> None:
         if f"delete {path.split('/')[-2]}".startswith(cut):
             raise KeyboardInterrupt
         delete(path, **more)
@@ -192,3 +200,132 @@ def test_rights_that_a_cut_off_removal_left_go_with_the_next(
     assert scene.remove().ok
     assert bindings.bound == []
     assert scene.plan().empty
+
+
+# --- a kubelet that ends no pod -------------------------------------------------------------------
+
+DEAD = replace(
+    NODE,
+    now=replace(NODE.now, units={"kubelet.service": UnitState("loaded", "failed", "enabled")}),
+    sandboxes=(*(NODE.sandboxes or ()), WEB),
+)
+
+
+def dead(scene: Removed, *seen: Survey) -> None:
+    """Have its kubelet be dead: pods that were evicted stay where they are."""
+    scene.api.lasts = 10**6
+    scene.api.pods = [pod("a")]
+    scene.seen = list(seen or (DEAD, STOPPED, STOPPED, BARE))
+
+
+def test_pods_of_a_dead_kubelet_end_by_the_runtime_and_then_go(scene: Removed) -> None:
+    dead(scene)
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    host = [what for what in scene.did if what.startswith("host")]
+    assert scene.did == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "patch n1: resetting, unschedulable as it is",
+        host[0],
+        "delete a at once",
+        "delete nodes n1",
+        "delete certificatesigningrequests csr-1",
+        host[1],
+    ]
+    assert host[0] == "host: stop, stop, remove"  # the kubelet, containers, sandboxes
+    assert any("removed: shop/a" in event.text for event in scene.journal.events)
+
+
+RUNNING = {
+    "its kubelet runs again": (
+        replace(STOPPED, now=NODE.now),
+        "its pods were not declared dead: kubelet.service is active there",
+    ),
+    "containerd holds one": (
+        replace(STOPPED, sandboxes=(WEB,)),
+        "its pods were not declared dead: containerd holds shop/web-1",
+    ),
+    "of another runtime": (
+        replace(STOPPED, processes=2),
+        "its pods were not declared dead: processes run in cgroups of pods there (2)",
+    ),
+    "containerd is away": (
+        replace(STOPPED, shims=1),
+        "its pods were not declared dead: 1 container run there, of which containerd says nothing",
+    ),
+    "it can't be told": (
+        replace(STOPPED, now=replace(STOPPED.now, cut=frozenset({"processes"}))),
+        "its pods were not declared dead: the host did not show all of it (processes)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "why"), RUNNING.values(), ids=RUNNING)
+def test_pods_of_which_anything_may_run_are_not_declared_dead(
+    scene: Removed, seen: Survey, why: str
+) -> None:
+    dead(scene, DEAD, STOPPED, seen)
+    error = scene.remove().error
+    assert isinstance(error, NotProvenDeadError)
+    assert str(error) == why
+    assert [p["metadata"]["name"] for p in scene.api.pods] == ["a"]
+    assert "n1" in scene.api.nodes
+    dead(scene, STOPPED, STOPPED, BARE)
+    assert scene.remove().ok, "it goes on"
+    assert "n1" not in scene.api.nodes
+
+
+def test_a_budget_holds_pods_of_a_dead_kubelet_too(scene: Removed) -> None:
+    dead(scene)
+    scene.api.answers["a"] = [HELD]
+    error = scene.remove().error
+    assert isinstance(error, WaitTimeoutError)
+    assert "shop/a" in str(error)
+    assert not [what for what in scene.did if what.startswith(("host", "delete"))]
+
+
+def test_a_host_that_was_reset_before_is_removed(scene: Removed) -> None:
+    """Its kubelet has gone, and left pods in the cluster that nobody ends."""
+    dead(scene, BARE)
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    assert [what for what in scene.did if what.startswith("delete")] == [
+        "delete a at once",
+        "delete nodes n1",
+        "delete certificatesigningrequests csr-1",
+    ]
+
+
+def test_a_kubelet_that_reports_nothing_ends_no_pod_either(scene: Removed) -> None:
+    dead(scene, NODE, STOPPED, STOPPED, BARE)
+    scene.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+    assert scene.plan().no_kubelet == "its kubelet runs, and reports nothing to the cluster"
+    dead(scene, NODE, STOPPED, STOPPED, BARE)
+    assert scene.remove().ok
+    assert "delete a at once" in scene.did
+
+
+def test_a_plan_says_that_a_dead_kubelet_ends_no_pod(
+    scene: Removed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead(scene)
+    found = scene.plan()
+    removal._print({"n1": Outcome(found)})
+    shown = capsys.readouterr().out
+    assert (
+        "n1: its kubelet does not run (failed), so its pods are evicted, then ended by the runtime,"
+        " and removed from the cluster once none of their processes is left\n"
+        "n1: cordoned, stopped; then its Node object and 1 signing request, and what is on its"
+        " host, go\n"
+    ) in shown
+    assert scene.did == []
+
+
+def test_only_a_dead_kubelet_takes_the_right_to_delete_pods(scene: Removed) -> None:
+    scene.api.refused = {"delete pods"}
+    dead(scene)
+    assert not scene.remove().ok
+    assert not [what for what in scene.did if what.startswith(("evict", "host", "delete"))]
+    scene.api.pods, scene.api.lasts, scene.seen = [], 1, [NODE, STOPPED, BARE]
+    assert scene.remove().ok

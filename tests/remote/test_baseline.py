@@ -184,6 +184,7 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
 def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Survey:
     observed = Observed((FORWARD,), ("kubelet.service",), paths)
     program = script(observed, "nonce", state=str(tmp_path / "state"), programs=str(tools.folder))
+    program = program.replace(b"/sys/fs/cgroup", bytes(tmp_path / "cgroup"))
     result = tools.run([*shell, "-s"], program)
     said = result.stderr.replace(b"Killed\n", b"")  # what a shell says of a stand-in
     assert (result.returncode, said) == (0, b"")
@@ -227,6 +228,22 @@ def test_containers_are_held_by_programs_of_the_hosts(
     finally:
         holding.kill()
         holding.wait()
+
+
+def test_processes_of_pods_are_counted_whatever_started_them(
+    shell: list[str], tmp_path: Path
+) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    assert surveyed(shell, tools, tmp_path).processes == 0
+    for path, lines in (("kubepods/burstable/pod1/a", "7\n8\n"), ("kubepods/b", ""), ("x", "9\n")):
+        folder = tmp_path / "cgroup" / path
+        folder.mkdir(parents=True)
+        (folder / "cgroup.procs").write_text(lines)
+    found = surveyed(shell, tools, tmp_path)
+    assert (found.processes, found.cgroups) == (2, (f"{tmp_path}/cgroup/kubepods",))
+    tools.add("find", "exit 1")
+    assert "processes" in surveyed(shell, tools, tmp_path).now.cut
 
 
 def test_a_survey_sees_what_a_record_holds_and_what_was_kept(

@@ -277,6 +277,23 @@ def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
 
 
 @only_root
+def test_containers_are_told_to_end_pod_by_pod(node: Node) -> None:
+    """What fails there is ended with its sandbox."""
+    node.tools.add(
+        "crictl", 'case "$*" in *" ps "*gone) exit 1 ;; *" ps "*) echo "c1"; echo "c2" ;; esac'
+    )
+    crictl = f"{node.tools.folder}/crictl"
+    carry_out(node, "containers", "x", crictl, "30", "s1", "gone")
+    calls = [call.split()[3:] for call in node.tools.calls_of("crictl")]
+    assert ["ps", "-q", "-p", "s1"] in calls
+    assert ["-t", "50s", "stop", "-t", "30", "c1", "c2"] in calls
+    assert len(calls) == 3
+    give_away(node.tools.folder / "crictl", "file")
+    with pytest.raises(ApplyError, match="others than root may change"):
+        carry_out(node, "containers", "x", crictl, "30", "s1")
+
+
+@only_root
 def test_shims_that_stay_behind_are_ended_and_dockers_are_not(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,12 +83,16 @@ def _of_cluster(seen: Removal) -> list[str]:
     if seen.addresses:
         things.append(seen.addresses)
     had = " and ".join(filter(None, (", ".join(things[:-1]), *things[-1:])))
-    return [
-        *found,
-        f"drained, stopped; then {had}, and what is on its host, go"
-        if had
-        else "the cluster has nothing of it",
-    ]
+    if not had:
+        return [*found, "the cluster has nothing of it"]
+    if seen.no_kubelet:
+        # In the order in which it is done.
+        found.append(
+            f"{seen.no_kubelet}, so its pods are evicted, then ended by the runtime, and removed"
+            " from the cluster once none of their processes is left"
+        )
+    drained = "cordoned" if seen.no_kubelet else "drained"
+    return [*found, f"{drained}, stopped; then {had}, and what is on its host, go"]
 
 
 def _hosts(found: Mapping[str, Outcome[Removal]]) -> dict[str, Outcome[Any]]:
@@ -108,6 +112,7 @@ def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
             each["addresses"] = seen.addresses
             each["proxy"] = seen.proxy
             each["goes_on"] = seen.goes_on
+            each["no_kubelet"] = seen.no_kubelet
             each["drain"] = preview_document(seen.drain) if seen.drain else None
     return {"nodes": nodes}
 

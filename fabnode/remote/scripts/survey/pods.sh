@@ -54,9 +54,16 @@ for pid in $(ls -ld /proc/[0-9]*/exe 2>/dev/null | awk -v shim="$shim" '
 	[ "$user" != "$(id -u)" ] || shims=$((shims + 1))
 done 2>/dev/null
 emit shims "$shims"
+# Whatever runtime started them, processes of pods are in cgroups of the kubelet's.
+processes=0
 for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	for name in kubepods kubepods.slice; do
-		[ ! -d "$root/$name" ] || emit cgroup "$root/$name"
+		[ -d "$root/$name" ] || continue
+		emit cgroup "$root/$name"
+		lists=$(find "$root/$name" -name cgroup.procs) || emit cut processes
+		# shellcheck disable=SC2086 # names of cgroups, which have no blanks
+		processes=$((processes + $(cat /dev/null $lists 2>/dev/null | grep -c .)))
 	done
 done
+emit processes "$processes"
 set -f

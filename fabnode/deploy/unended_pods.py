@@ -1,0 +1,85 @@
+"""
+Pods of a node whose kubelet ends none: what shows that, and their removal once none of them runs.
+
+The API deletes a pod on a node once its kubelet says that it has ended. Where that kubelet is dead,
+evicted pods stay for good, and those that are to replace a StatefulSet's do not start. To have them
+go at once is to declare them dead: only what was seen on the host itself allows that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import node_status
+from ..node.conventions import KUBELET_SERVICE
+from ..upkeep import departures
+from ..upkeep.objects import full_name
+from ..util import program
+from ..util.errors import FabnodeError
+from ..util.words import counted
+
+if TYPE_CHECKING:
+    from ..journal.journal import Step
+    from ..kube.client import Object
+    from ..node.surroundings import Survey
+    from .evictions import Evictions
+
+_STOPPED = frozenset({"inactive", "failed"})
+_SILENT = "Unknown"
+
+
+class NotProvenDeadError(FabnodeError):
+    """Pods of a node that is removed may still run on its host; they were not declared dead."""
+
+    def __init__(self, node: str, why: str) -> None:
+        again = program.task(f"remove-node --limit {node}")
+        super().__init__(
+            f"its pods were not declared dead: {why}",
+            f"end what runs there (`crictl pods`, `systemctl status kubepods.slice`), then {again}"
+            " goes on from here",
+        )
+
+
+def no_kubelet(survey: Survey, live: Object) -> str:
+    """Return why a node's kubelet ends no pod, in a clause; empty: it does."""
+    unit = survey.now.unit(KUBELET_SERVICE)
+    if unit.active != "active":
+        return f"its kubelet does not run ({unit.active})"
+    if node_status.conditions(live).get("Ready", {}).get("status") == _SILENT:
+        return "its kubelet runs, and reports nothing to the cluster"
+    return ""
+
+
+def still_runs(survey: Survey) -> str:
+    """Return what shows that something of its pods may run on a host; empty: nothing does."""
+    unit = survey.now.unit(KUBELET_SERVICE)
+    if unit.active not in _STOPPED:
+        return f"{KUBELET_SERVICE} is {unit.active} there"
+    if survey.sandboxes:
+        return f"containerd holds {', '.join(sorted(each.pod for each in survey.sandboxes))}"
+    if survey.shims:
+        return f"{counted(survey.shims, 'container')} run there, of which containerd says nothing"
+    if survey.processes:
+        return f"processes run in cgroups of pods there ({survey.processes})"
+    if cut := survey.now.cut & {"all", "processes", "sandbox"}:
+        return f"the host did not show all of it ({', '.join(sorted(cut))})"
+    return ""
+
+
+def declare_dead(evictions: Evictions, node: str, log: Step) -> tuple[str, ...]:
+    """
+    Have pods go at once that were deleted, and that no kubelet ends; return their names.
+
+    To be called once nothing of them runs. What the API refuses is said: it goes with the Node.
+    """
+    gone = []
+    around, permits = departures.Surroundings(), departures.Permits()
+    for pod in evictions.pods(node):
+        if departures.departure(pod, around, permits).fate != "ending":
+            continue
+        answer = evictions.delete(pod, ended=True)
+        if answer.kind == "refused":
+            log.warn(f"{full_name(pod)} goes with the Node object: the API refuses: {answer.text}")
+        else:
+            gone.append(full_name(pod))
+    return tuple(gone)
