@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 REMOVE: Final = "remove"
 LOCKING: Final = "locking-out"
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
-_FRESH = 120.0  # seconds since the last sign of a kubelet that counts as alive
+# Seconds since the last sign of a kubelet that count as alive; and where Kubernetes has given it up
+# (Ready: Unknown), seconds within which a kubelet renews its Lease three times and more.
+_FRESH, _SILENT_FOR = 120.0, 40.0
 _GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SILENT = (UnreachableError, ConnectionLostError, CommandTimeoutError)
@@ -204,8 +206,10 @@ class _Node:
 
     def _alive(self, live: Object | None, last: float) -> str:
         """Return what shows that the host lives; empty: nothing does."""
-        if live and last < _FRESH and node_status.not_ready(live) is None:
-            return f"it is Ready, and its kubelet reported {last:.0f} s ago"
+        if live and last < (_SILENT_FOR if node_status.is_silent(live) else _FRESH):
+            # What is not Ready, and says so, runs: pods may write there while it does.
+            state = "not Ready" if node_status.not_ready(live) else "Ready"
+            return f"its kubelet reported {last:.0f} s ago ({state})"
         try:
             self._host.root("true")
         except _SILENT:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .evictions import Evictions
 
 _STOPPED = frozenset({"inactive", "failed"})
-_SILENT = "Unknown"
 
 
 class NotProvenDeadError(FabnodeError):
@@ -45,7 +44,7 @@ def no_kubelet(survey: Survey, live: Object) -> str:
     unit = survey.now.unit(KUBELET_SERVICE)
     if unit.active != "active":
         return f"its kubelet does not run ({unit.active})"
-    if node_status.conditions(live).get("Ready", {}).get("status") == _SILENT:
+    if node_status.is_silent(live):
         return "its kubelet runs, and reports nothing to the cluster"
     return ""
 

@@ -40,6 +40,11 @@ def not_ready(node: Object, since: float = 0.0) -> str | None:
     return str(ready.get("message") or ready.get("reason") or "no reason given")
 
 
+def is_silent(node: Object) -> bool:
+    """Return whether Kubernetes has given a node up: its kubelet has not reported in time."""
+    return conditions(node).get("Ready", {}).get("status") == "Unknown"
+
+
 def lacks_only_network(node: Object) -> bool:
     """
     Return whether only a missing CNI configuration keeps a node from being Ready.

@@ -203,19 +203,43 @@ def _refuses_us(scene: Offline) -> None:
     scene.answers = AuthenticationError("n1", "no key fits")
 
 
-def _reports(scene: Offline) -> None:
-    now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now}
+def _reported(scene: Offline, status: str, ago: float) -> None:
+    at = datetime.fromtimestamp(time.time() - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": status, "lastHeartbeatTime": at}
     scene.api.nodes["n1"]["status"]["conditions"] = [ready]
 
 
-@pytest.mark.parametrize("sign", [_answers, _refuses_us, _reports])
+def _reports(scene: Offline) -> None:
+    _reported(scene, "True", 0)
+
+
+def _reports_that_it_is_not_ready(scene: Offline) -> None:
+    _reported(scene, "False", 5)
+
+
+def _reports_again(scene: Offline) -> None:
+    """Its Lease is newer than what Kubernetes has made of its silence."""
+    _reported(scene, "Unknown", 3)
+
+
+SIGNS = (_answers, _refuses_us, _reports, _reports_that_it_is_not_ready, _reports_again)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
 def test_one_that_shows_signs_of_life_is_left_as_it_is(
     scene: Offline, sign: Callable[[Offline], None]
 ) -> None:
     sign(scene)
     assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)
     assert scene.did == []
+
+
+@pytest.mark.parametrize(("status", "ago"), [("Unknown", 60), ("False", 300), ("True", 300)])
+def test_old_words_of_a_kubelet_are_no_sign_of_life(
+    scene: Offline, status: str, ago: float
+) -> None:
+    _reported(scene, status, ago)
+    assert scene.remove(host_is_off=True).ok
 
 
 def test_what_its_keys_are_still_good_for_is_said_with_its_end(scene: Offline) -> None:
