@@ -246,6 +246,15 @@ def test_processes_of_pods_are_counted_whatever_started_them(
     assert "processes" in surveyed(shell, tools, tmp_path).now.cut
 
 
+@pytest.mark.parametrize("name", ["kept", "kept.new", "hooks", "before"])
+def test_what_a_cut_off_run_left_is_seen(shell: list[str], tmp_path: Path, name: str) -> None:
+    """Of a stuck upgrade the set of before is left: programs, units, settings, state files."""
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    (tmp_path / "state" / name).mkdir(parents=True)
+    assert surveyed(shell, tools, tmp_path).own == (str(tmp_path / "state" / name),)
+
+
 def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     shell: list[str], tmp_path: Path
 ) -> None:
@@ -265,7 +274,7 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     assert found.before
     assert (found.before.machine, found.before.swaps) == ("abc", ("/dev/sdb2",))
     assert {path: fact.kind for path, fact in found.kept.items()} == {str(file): "file"}
-    own = [str(tmp_path / "state" / name) for name in ("baseline", "digests", "written")]
+    own = [str(tmp_path / "state" / name) for name in ("baseline", "digests", "written", "before")]
     assert found.own == tuple(own)
     assert found.managed == {str(file)}
     assert found.quarantine

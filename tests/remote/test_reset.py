@@ -367,7 +367,7 @@ def test_rules_go_to_the_program_of_their_back_end(node: Node, tmp_path: Path) -
 
 
 def test_fabnodes_own_folder_goes_last_and_the_quarantine_stays(node: Node) -> None:
-    for name in ("stamps", "before/etc", "hooks"):
+    for name in ("stamps", "before/etc", "hooks", "kept/1", "kept.new"):
         (node.state / name).mkdir(parents=True)
     for name in ("baseline", "digests", "images", "written"):
         (node.state / name).write_text("x")

@@ -205,7 +205,7 @@ enable_again() { # enable_again UNIT: of somebody else's file, which is there ag
 # goes on after this one was cut off would take files that were put back for fabnode's.
 remove_state() { # all of fabnode's own but the quarantine, which holds others' files; the rest at the end
 	rm -f -- "$state/written" "$state/digests" "$state/images" "$state/images.new" || return
-	rm -rf -- "$state/stamps" "$state/hooks" "$state/before" || return
+	rm -rf -- "$state/stamps" "$state/hooks" "$state/before" "$state/kept" "$state/kept.new" || return
 	rm -f -- "$state/baseline" || return
 	stateless=1
 }

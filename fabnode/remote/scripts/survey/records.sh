@@ -5,11 +5,23 @@
 # shared/surroundings needs; and as lists: marks (files that only a deployment writes).
 # shellcheck shell=sh disable=SC2154 # see above
 
+# All that a reset removes there (remove_state): what is not seen here would be left for good.
+own_names='baseline
+stamps
+digests
+images
+images.new
+written
+hooks
+before
+kept
+kept.new'
+
 observe_surroundings || emit cut all
 own_state= # nobody else's record is believed, nor what others could have put there
 ! is_own_state "$state" || own_state=1
 if [ -n "$own_state" ]; then
-	for name in baseline stamps digests images written; do
+	for name in $own_names; do
 		[ ! -e "$state/$name" ] || emit own "$state/$name"
 	done
 	[ ! -d "$state/quarantine" ] || emit quarantine
