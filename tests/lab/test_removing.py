@@ -14,7 +14,7 @@ from fabnode.pki.certificates import new_request
 from fabnode.pki.csr_policy import CLIENT
 
 from .harness import eventually
-from .shop import budget, deployment, pod
+from .shop import budget, container, deployment, pod
 
 if TYPE_CHECKING:
     from .shop import Shop
@@ -197,4 +197,47 @@ def test_rights_of_a_kube_proxy_whose_node_nobody_knows_are_taken_back(shop: Sho
     eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
     assert shop.lab.proxies_bound() == {"n1", "n2", "n3"}
     assert shop.lab.may_list_services(proxy)
+    shop.lab.inv("verify")
+
+
+def test_a_node_whose_kubelet_is_dead_is_removed_with_its_pods(shop: Shop) -> None:
+    """Evicted, they end by the runtime, told so before; then also after `inv reset` alone."""
+    told = "trap 'echo told >/told/it; exit 0' TERM; while :; do sleep 0.2; done"
+    mounts = [{"name": "told", "mountPath": "/told"}]
+    volume = {"name": "told", "hostPath": {"path": "/srv/told", "type": "DirectoryOrCreate"}}
+    data = pod(
+        "data",
+        "n3",
+        containers=[container(command=["sh", "-c", told], volumeMounts=mounts)],
+        volumes=[volume],
+        terminationGracePeriodSeconds=30,
+    )
+    words = ("remove-node", "--limit", "n3", "--force", "shop/data")
+    shop.make(deployment("web", 3), budget("web", maxUnavailable=1), data)
+    shop.rolled_out("web")
+    shop.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/data")
+    shop.lab.on("n3", "systemctl stop kubelet")
+    shown = shop.inv(*words, "--dry-run").out
+    assert "n3: its kubelet does not run (inactive), so its pods are evicted" in shown
+    assert shop.cordoned() == set()
+    done = shop.inv(*words, "--yes", "--json")
+    assert done.document["nodes"][0]["changed_meanwhile"] == []
+    assert names(shop) == {"n1", "n2"}
+    assert [p for p in shop.lab.objects("pods", "-A") if p["spec"].get("nodeName") == "n3"] == []
+    assert shop.lab.on("n3", "cat /srv/told/it").strip() == "told"
+    assert shop.lab.on("n3", "ls -d /sys/fs/cgroup/kubepods* 2>/dev/null", code=None) == ""
+    assert held(shop) == set()
+    shop.rolled_out("web")
+    shop.lab.deploy("--limit", "n3")
+    eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
+    shop.make(data)
+    shop.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/data")
+    shop.inv("reset", "--limit", "n3", "--pods", "shop/*,kube-system/*", "--yes")
+    assert "data" in shop.pods("n3")
+    again = shop.inv(*words, "--yes")
+    assert "nothing of its pods runs; removed: shop/data" in again.text
+    assert names(shop) == {"n1", "n2"}
+    assert shop.pods("n3") == []
+    shop.lab.deploy("--limit", "n3")
+    eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
     shop.lab.inv("verify")
