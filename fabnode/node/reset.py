@@ -22,12 +22,13 @@ from .layout import UNITS
 from .packet_filter import FilterPart
 from .plan import Change
 from .resources import Reload, Trace
-from .surroundings import Sandbox, Surroundings, Survey
+from .surroundings import Surroundings, Survey
 
 _OF_PROXY = {r"kube-ipvs0": "dummy"}
 _OF_PROXY_SETS = (r"KUBE-(?:6-)?[A-Z0-9-]{1,31}",)
 _OF_PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
 _NETNS = re.compile(r"(?:/var)?/run/netns/cni-[0-9a-f-]{8,60}", re.ASCII)
+_POD = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}", re.ASCII)
 _BPF = "/sys/fs/bpf"
 _TUNNEL = "tunl0"  # the module's own, which makes it again
 _ENABLED_BEFORE = (CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE)
@@ -246,12 +247,12 @@ class _Planner:
 
     def _told_to_end(self) -> Iterator[Change]:
         """Pods that have not left, which a drain would have had end by themselves."""
-        found = sorted((s for s in self.survey.sandboxes or () if not s.daemon), key=_pod_of)
-        if found and self.scope.crictl:
-            words = (self.scope.crictl, str(_GRACE), *(s.id for s in found))
-            names = ", ".join(s.pod for s in found)
+        pods = sorted(s.pod for s in self.survey.sandboxes or () if not s.daemon)
+        if named := [pod for pod in pods if _POD.fullmatch(pod)]:
+            words = (self.scope.ctr, str(_GRACE), *dict.fromkeys(named))
             why = f"told to end, within {_GRACE} s, where they have not left by then"
-            yield _change(Trace("containers", names, words, timeout=_PODS_SECONDS), "stop", why)
+            trace = Trace("containers", ", ".join(named), words, timeout=_PODS_SECONDS)
+            yield _change(trace, "stop", why)
 
     def _stopped(self, name: str) -> Iterator[Change]:
         unit = self.now.unit(name)
@@ -549,10 +550,6 @@ def _tables_of_iptables(parts: Mapping[str, tuple[FilterPart, ...]]) -> set[str]
         if program.endswith("-nft")
         for part in found
     }
-
-
-def _pod_of(sandbox: Sandbox) -> str:
-    return sandbox.pod
 
 
 def _change(trace: Trace, action: str, why: str) -> Change:

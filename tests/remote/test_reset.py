@@ -277,20 +277,31 @@ def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
 
 
 @only_root
-def test_containers_are_told_to_end_pod_by_pod(node: Node) -> None:
-    """What fails there is ended with its sandbox."""
+def test_containers_are_told_to_end_and_waited_for(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the pods that are named; one that has gone is none to wait for."""
+    looks = tmp_path / "looks"
+    looks.write_text("")
+    monkeypatch.setenv("LOOKS", str(looks))
     node.tools.add(
-        "crictl", 'case "$*" in *" ps "*gone) exit 1 ;; *" ps "*) echo "c1"; echo "c2" ;; esac'
+        "ctr",
+        r"""case "$*" in
+*"containers ls"*web-1*) echo c1; echo c2 ;;
+*"tasks kill c2") exit 1 ;;
+*"tasks ls") echo x >>$LOOKS; printf 'TASK PID STATUS\nc9 8 RUNNING\n'
+	[ $(grep -c x $LOOKS) -gt 2 ] && echo c1 7 STOPPED || echo c1 7 RUNNING ;;
+esac""",
     )
-    crictl = f"{node.tools.folder}/crictl"
-    carry_out(node, "containers", "x", crictl, "30", "s1", "gone")
-    calls = [call.split()[3:] for call in node.tools.calls_of("crictl")]
-    assert ["ps", "-q", "-p", "s1"] in calls
-    assert ["-t", "50s", "stop", "-t", "30", "c1", "c2"] in calls
-    assert len(calls) == 3
-    give_away(node.tools.folder / "crictl", "file")
+    ctr = f"{node.tools.folder}/ctr"
+    carry_out(node, "containers", "x", ctr, "30", "shop/web-1", "shop/gone")
+    calls = node.tools.calls_of("ctr")
+    assert [call.split()[-1] for call in calls if "kill" in call] == ["c1", "c2"]
+    assert looks.read_text().count("x") == 3
+    assert all("-n k8s.io" in call for call in calls)
+    give_away(node.tools.folder / "ctr", "file")
     with pytest.raises(ApplyError, match="others than root may change"):
-        carry_out(node, "containers", "x", crictl, "30", "s1")
+        carry_out(node, "containers", "x", ctr, "30", "shop/web-1")
 
 
 @only_root

@@ -27,31 +27,31 @@ list_cri() { # list_cri tasks|containers FILTER…: ids of the kubelet's, in con
 	timeout 30 "$ctr" -n k8s.io "$what" ls -q "$@"
 }
 
-# StopPodSandbox kills at once (containerd: internal/cri/server/sandbox_stop.go). What a drain would
-# have ended is told to end before that, by CRI; whatever fails here, the sandboxes' end comes next.
-stop_containers() { # stop_containers CRICTL SECONDS SANDBOX…: those of these pods, a few pods at once
-	crictl=$1 grace=$2
+# What ends sandboxes kills (containerd: internal/cri/server/sandbox_stop.go). Containers that a drain
+# would have had end are told to before that; whatever does not, ends with its sandbox.
+stop_containers() { # stop_containers CTR SECONDS NAMESPACE/POD…
+	ctr=$1 turns=$(($2 * 2))
 	shift 2
-	[ -x "$crictl" ] || return 0
-	require_roots_program "$crictl" || return
-	while [ $# -gt 0 ]; do
-		pods= # waited for by their numbers: other work runs beside
-		for sandbox in "$1" "${2:-}" "${3:-}" "${4:-}" "${5:-}" "${6:-}" "${7:-}" "${8:-}"; do
-			[ -n "$sandbox" ] || continue
-			stop_pod "$sandbox" &
-			pods="$pods $!"
+	require_roots_program "$ctr" || return
+	told=
+	for pod; do
+		of_pod='labels."io.cri-containerd.kind"==container,labels."io.kubernetes.pod.namespace"=="'${pod%/*}'"'
+		of_pod=$of_pod',labels."io.kubernetes.pod.name"=="'${pod#*/}'"'
+		for container in $(list_cri containers "$of_pod"); do
+			! timeout 20 "$ctr" -n k8s.io tasks kill "$container" 2>/dev/null || told="$told $container"
 		done
-		# shellcheck disable=SC2086 # numbers
-		wait $pods
-		shift $(($# < 8 ? $# : 8))
+	done
+	while [ -n "$told" ] && [ $turns -gt 0 ] && any_runs; do
+		turns=$((turns - 1))
+		sleep 0.5
 	done
 	:
 }
 
-stop_pod() { # stop_pod SANDBOX: its containers, with $grace seconds for that
-	running=$(timeout 20 "$crictl" -r "$cri_endpoint" ps -q -p "$1") && [ -n "$running" ] || return 0
-	# shellcheck disable=SC2086 # ids, one a line
-	timeout $((grace + 30)) "$crictl" -r "$cri_endpoint" -t $((grace + 20))s stop -t "$grace" $running >/dev/null 2>&1
+any_runs() { # does any container of $told?
+	timeout 20 "$ctr" -n k8s.io tasks ls | awk -v told="$told " '
+		$NF == "RUNNING" && index(told, " " $1 " ") { found = 1 }
+		END { exit !found }'
 }
 
 # By CRI first: that way the network's plugin gives the pods' addresses back. Where it fails it would
