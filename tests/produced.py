@@ -171,6 +171,10 @@ PRODUCED: dict[str, dict[str, str]] = {
             "test_one_that_is_not_well_goes_back_and_the_others_are_untouched[never ready]"
         ),
     },
+    "deploy/test_restart_turns.py": {
+        "TurnsStoppedError": "test_the_first_turn_that_fails_is_the_last_one",
+        "TooManyUnreadyError": ("test_a_node_that_is_down_counts_like_one_that_restarts[1-False]"),
+    },
     "deploy/test_removing.py": {
         "NotProvenDeadError": (
             "test_pods_of_which_anything_may_run_are_not_declared_dead[of another runtime]"

@@ -94,7 +94,7 @@ class ClusterSession:
             more_rights=more_rights,
         )
         self.nodes = Nodes(config, self.api, snapshot)
-        self.restarts = RestartTurns(config, self.api, journal, self.stopped)
+        self.restarts = RestartTurns(config, self.api, journal, self.stopped, self.nodes)
         self.authorities = TrustedAuthorities(config, self.api)
         self.judge = RequestJudge(
             config,
@@ -125,6 +125,7 @@ class ClusterSession:
 
     def open(self, nodes: Sequence[Node]) -> None:
         """Let these nodes be certified, and begin the snapshot; returns at once."""
+        self.restarts.expect([node.name for node in nodes])
         if self._joins:
             self.admission.allow(nodes)
         self._snapshot = self.background(self._look)

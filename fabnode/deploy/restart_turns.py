@@ -12,39 +12,83 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from ..kube import node_status
 from ..kube.client import permitted
 from ..kube.pods import pods_on
 from ..releases import upgrade_effects
+from ..util import program
+from ..util.errors import FabnodeError
 from ..util.pods import is_ready
 from ..util.wait import Wait, unless
+from ..util.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..releases.version import Release
+    from .node_registry import Nodes
 
 STEP: Final = "ready"
 _PROBED, _POLL = 60.0, 2.0  # seconds: that pods get to be ready again, and between two checks
+
+
+class TurnsStoppedError(FabnodeError):
+    """A kubelet was not restarted, because another one's restart failed."""
+
+    def __init__(self, node: str, cause: BaseException) -> None:
+        why = cause.message if isinstance(cause, FabnodeError) else str(cause)
+        super().__init__(
+            f"its kubelet was not restarted, because that of {node} failed: {why}",
+            f"{program.task(f'doctor --limit {node}')} says what it lacks; once it is Ready, the"
+            " same command goes on",
+        )
+
+
+class TooManyUnreadyError(FabnodeError):
+    """A kubelet was not restarted: its pods would be away beside those of nodes that are down."""
+
+    def __init__(self, down: Collection[str], size: int) -> None:
+        names = sorted(down)
+        are = "is" if len(names) == 1 else "are"
+        look = program.task(f"doctor --limit {','.join(names)}")
+        super().__init__(
+            f"its kubelet was not restarted: {', '.join(names)} {are} not Ready, and at most"
+            f" {counted(size, 'node')} may be away at once (maintenance.batch)",
+            f"{look} says what they lack; a larger maintenance.batch allows more",
+        )
 
 
 class RestartTurns:
     """
     Turns of the kubelets of a run. Thread-safe.
 
-    :param stopped: set when the user interrupts.
+    A node that is not Ready counts as one whose turn it is, since its pods are away as well; and
+    the first turn that fails is the last one: what broke that node would break the next.
+
+    :param nodes: the cluster's. :param stopped: set when the user interrupts.
     """
 
     def __init__(
-        self, config: Config, api: Api, journal: Journal, stopped: threading.Event
+        self, config: Config, api: Api, journal: Journal, stopped: threading.Event, nodes: Nodes
     ) -> None:
         self._api = api
         self._journal = journal
         self._stopped = stopped
-        self._free = threading.Semaphore(config.maintenance.batch)
+        self._nodes = nodes
+        self._size = config.maintenance.batch
+        self._patience = config.timeouts.ready
         self._configured = config.cluster.version
+        self._changed = threading.Condition()
+        self._held: set[str] = set()
+        self._failed: tuple[str, BaseException] | None = None
+        self._expected: frozenset[str] = frozenset()
+
+    def expect(self, names: Collection[str]) -> None:
+        """Learn the nodes of the run: one of these that is down is waited for."""
+        self._expected = frozenset(names)
 
     @contextmanager
     def turn(self, node: str, *, restarts: bool, release: Release | None = None) -> Iterator[None]:
@@ -53,21 +97,71 @@ class RestartTurns:
 
         :param restarts: its kubelet runs, and is about to start again; else nothing is held.
         :param release: of the kubelet that starts; None: the configured one.
+        :raises TurnsStoppedError: an earlier turn failed; nothing was restarted.
+        :raises TooManyUnreadyError: as many nodes are down already; nothing was restarted.
         """
         if not restarts or not upgrade_effects.unready_at_start(release or self._configured):
             yield
             return
-        if not self._free.acquire(blocking=False):
-            with self._journal.step(node, STEP, "waiting for its turn to restart the kubelet"):
-                while not self._free.acquire(timeout=1):
-                    if self._stopped.is_set():
-                        raise KeyboardInterrupt
+        self._take(node)
         try:
             before = self._ready_pods(node)
             yield
             self._await(node, before)
+        except Exception as error:
+            with self._changed:
+                self._failed = self._failed or (node, error)
+            raise
         finally:
-            self._free.release()
+            with self._changed:
+                self._held.discard(node)
+                self._changed.notify_all()
+
+    def _take(self, node: str) -> None:
+        """Return once the node has a turn; raises what `turn` raises."""
+        if self._taken(node):
+            return
+        text = "waiting for its turn to restart the kubelet"
+        with self._journal.step(node, STEP, text) as log:
+            wait = Wait("its turn", self._patience, on_state=log.waiting)
+            while not self._taken(node):
+                if self._stopped.is_set():
+                    raise KeyboardInterrupt
+                with self._changed:
+                    self._changed.wait(1)
+                    held = sorted(self._held)
+                if held:  # whose turns end by themselves
+                    wait = Wait("its turn", self._patience, on_state=log.waiting)
+                    wait.report(f"{', '.join(held)} before it")
+                elif down := self._down():
+                    if wait.over or not down & self._expected:
+                        raise TooManyUnreadyError(down, self._size)
+                    wait.report(f"not Ready: {', '.join(sorted(down))}")
+
+    def _taken(self, node: str) -> bool:
+        """Take a turn if there is one; raises TurnsStoppedError."""
+        with self._changed:
+            if self._failed and self._failed[0] != node:
+                raise TurnsStoppedError(*self._failed)
+            if len(self._held) >= self._size:
+                return False
+        down = self._down()
+        with self._changed:
+            # One that is down itself takes nothing away that is there.
+            if node not in down and len(self._held | down) >= self._size:
+                return False
+            self._held.add(node)
+            return True
+
+    def _down(self) -> frozenset[str]:
+        """Return the nodes that are not Ready, but those that have joined since the run began."""
+        return frozenset(
+            name
+            for name, live in self._nodes.current().items()
+            if node_status.not_ready(live)
+            and self._nodes.was_registered(name)
+            and not self._nodes.awaits_network(live)
+        )
 
     def _await(self, node: str, before: frozenset[str]) -> None:
         """Wait until pods are ready again; where that takes too long, say so and go on."""

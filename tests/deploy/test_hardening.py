@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fabnode.config.configuration import Config
+    from fabnode.deploy.node_registry import Nodes
     from fabnode.kube.client import Api
 
 SOUND = replace(sound(), files={CA: sound().files[CA]})  # without what is one node's own
@@ -111,6 +112,7 @@ class Scene:
 
     def session(self, config: Config, journal: Journal) -> SimpleNamespace:
         no_pods = cast("Api", SimpleNamespace(get=lambda *_, **__: {"items": []}))
+        nodes = cast("Nodes", SimpleNamespace(current=dict))
         reported = Versions(Release.parse(self.kubelet), "containerd", None)
 
         def kubelet_answers(name: str) -> bool:
@@ -128,7 +130,7 @@ class Scene:
             open=lambda _: self.log.append("open session"),
             close=lambda: self.log.append("close session"),
             interrupt=lambda: None,
-            restarts=RestartTurns(config, no_pods, journal, Event()),
+            restarts=RestartTurns(config, no_pods, journal, Event(), nodes),
             nodes=SimpleNamespace(
                 kubelet_answers=kubelet_answers,
                 wait_ready=wait_ready,
