@@ -132,6 +132,11 @@ class NodeDeployer:
         """What the last probe found."""
         return self._planner.facts
 
+    @property
+    def kept(self) -> str:
+        """Tag of what the host keeps of before an upgrade, by the last probe; empty: nothing."""
+        return self._planner.kept
+
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
         return self._planner.probe()

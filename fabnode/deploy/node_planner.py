@@ -134,6 +134,16 @@ class NodePlanner:
         self.touched, self._seen = False, time.monotonic()
         return self.facts
 
+    @property
+    def kept(self) -> str:
+        """Tag of what the host keeps of before an upgrade, by the last probe; empty: nothing."""
+        found = self.facts.path(layout.kept_tag(self.config.paths.state))
+        if found.kind != "file":
+            return ""
+        from ..upkeep import kept_set  # few nodes have one
+
+        return kept_set.read_tag(found.content or b"")
+
     def symptoms(self, place: ProbeTargets) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
         from ..remote.symptoms import probe_symptoms

@@ -38,7 +38,7 @@ def watchlist(
 ) -> Watchlist:
     """Return what to probe, given all that the steps would want of an unprobed node."""
     writable: list[str] = []
-    text: list[str] = []
+    text: list[str] = [layout.kept_tag(config.paths.state)]
     opaque: list[str] = [layout.KUBELET_KUBECONFIG]
     folders: list[str] = []
     units: list[str] = []

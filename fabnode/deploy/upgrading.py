@@ -2,9 +2,10 @@
 Upgrade of nodes in use: drained where the change asks for it, changed, proved, taking pods again.
 
 What a node ran is kept on it as one set before anything is changed. A node that does not come up
-with what is new, or is unhealthy with it, goes back to that set; it fails, and the nodes after it
-are left as they are. How far a node is stands on its Node object before each phase begins, so that
-the same command goes on where another one was interrupted.
+with what is new, or is unhealthy with it, goes back to that set, without pods where the change
+asked for that; it fails, and the nodes after it are left as they are. How far a node is stands on
+its Node object before each phase begins, so that the same command goes on where another one was
+interrupted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..node.resources import Binary, File, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
-from ..upkeep import departures, readiness
+from ..upkeep import departures, kept_set, readiness
 from ..upkeep.operations import SOAKING
 from ..util import program
 from ..util.errors import FabnodeError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ..kube.client import Object
     from ..kube.server_side_apply import ObjectChange
     from ..upkeep.departures import Permits
+    from ..upkeep.kept_set import Extent
     from ..upkeep.operations import Operation
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
@@ -53,6 +55,12 @@ UPGRADE: Final = "upgrade"
 BACK: Final = "go-back"
 DRAINING, CHANGING, PROVING = "draining", "changing", "proving"
 _UNIT_SECONDS, _PODS_SECONDS, _BACK_SECONDS = 150, 600, 300
+_WAY_BACK: Final = {
+    True: "it goes back to what it runs now, without pods, with the kubelet's state files of"
+    " before",
+    False: "it goes back to what it runs now under its pods, with the kubelet's state files as they"
+    " are then",
+}
 _FRESH = 120.0  # seconds that what was found of a node holds, while this run changes the cluster
 
 
@@ -106,13 +114,15 @@ class Prospect:
 
     :param planned: all that would change on it; empty: nothing.
     :param effects: what that does to the pods that stay, in clauses.
-    :param goes_on: what goes on there. :param drain: None: its pods stay where they are.
+    :param goes_on: what goes on there. :param drain: None: its pods stay where they are, or have
+        left. :param way_back: what becomes of it where that fails, in a clause.
     """
 
     planned: NodePlan
     effects: tuple[str, ...] = ()
     goes_on: str = ""
     drain: Preview | None = None
+    way_back: str = ""
 
     @property
     def empty(self) -> bool:
@@ -272,11 +282,16 @@ class _Node:
                 raise UpgradeRefusedError(change.refusal, change.advice)
             texts = ", ".join(change.texts) or "no release changes"
             log.note("nothing to change" if planned.empty else texts)
-        goes_on = found.text if found else ""
-        if planned.empty or (found and found.phase != DRAINING) or not change.drains:
-            return Prospect(planned, self._effects(planned), goes_on)
-        drain = self._using.preview(self._name, insisting=insisting)
-        return Prospect(planned, self._effects(planned), goes_on, drain)
+        kept = self._deployer.kept
+        goes_on = found.text if found else kept_set.origin(kept) if kept else ""
+        seen = Prospect(planned, self._effects(planned), goes_on)
+        if seen.empty:
+            return seen
+        extent = self._extent(planned, found)
+        seen = replace(seen, way_back=_WAY_BACK[extent.drains])
+        if not extent.drains or (found and found.phase != DRAINING):
+            return seen
+        return replace(seen, drain=self._using.preview(self._name, insisting=insisting))
 
     def upgrade(self, planned: NodePlan) -> None:
         """
@@ -287,15 +302,15 @@ class _Node:
         :raises StuckError: likewise, but that is unhealthy too; it stays cordoned.
         """
         begun = self._using.begun(self._name, UPGRADE)
-        resumed = begun is not None
-        drains = resumed or planned.change.drains
-        ends_pods = resumed or planned.change.runtime
+        extent = self._extent(planned, begun)
         if begun and begun.phase == SOAKING and planned.empty:
-            self._soaked(begun, drains=drains, ends_pods=ends_pods)
+            self._soaked(begun, extent)
             return
-        operation = self._emptied(drains=planned.change.drains)
+        resumed = begun is not None or bool(self._deployer.kept)
+        operation = self._emptied(drains=extent.drains)
+        operation = replace(operation, drained=extent.drains, runtime=extent.runtime)
         operation = self._record(operation, CHANGING)
-        kept = self._kept(operation, planned)
+        kept = self._kept(operation, planned, extent)
         try:
             self._carry_out(UPGRADE, kept, text=f"what it runs is kept ({kept.name})")
         except FabnodeError:
@@ -313,20 +328,27 @@ class _Node:
             operation = self._record(operation, PROVING)
             self._prove(planned)
         except Exception as error:
-            raise self._went_back(operation, error, ends_pods=ends_pods) from error
+            raise self._went_back(operation, error, extent) from error
         if not self._run.config.maintenance.soak:
             self._forget()
             self._using.uncordon(self._name, operation)
             return
         operation = self._using.open(self._name, operation, SOAKING)
-        self._soaked(operation, drains=drains, ends_pods=ends_pods)
+        self._soaked(operation, extent)
 
-    def _soaked(self, operation: Operation, *, drains: bool, ends_pods: bool) -> None:
+    def _extent(self, planned: NodePlan, begun: Operation | None) -> Extent:
+        """Return what this upgrade does to pods, with what other runs of it have done."""
+        change, kept = planned.change, self._deployer.kept
+        return kept_set.extent(
+            drains=change.drains, runtime=change.runtime, recorded=begun, kept=kept
+        )
+
+    def _soaked(self, operation: Operation, extent: Extent) -> None:
         """See the node stay healthy with pods; until then it can go back to what it ran."""
         try:
             self._proof.soak(self._run.config.maintenance.soak)
         except Exception as error:
-            raise self._went_back(operation, error, ends_pods=ends_pods, drains=drains) from error
+            raise self._went_back(operation, error, extent, opened=True) from error
         self._forget()
         self._cordons.end(self._name, operation)
 
@@ -349,18 +371,26 @@ class _Node:
                 self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
         return operation
 
-    def _emptied_again(self, operation: Operation) -> Operation:
-        """Evict the pods of a node on trial: first no more come, whoever can't leave."""
+    def _taken_again(self, operation: Operation, *, drains: bool) -> Operation:
+        """Cordon a node on trial, and have its pods leave: first no more come, whoever can't."""
         with self._step(CORDON) as log:
-            again = replace(operation, phase=DRAINING)  # the same one: what is kept is its own
+            # The same operation: what is kept is its own.
+            again = replace(operation, phase=DRAINING if drains else CHANGING)
             operation, _ = self._cordons.begin(self._name, again)
             log.changed("cordoned")
-        with self._step(DRAIN, "evicting its pods") as log:
-            self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
+        if drains:
+            with self._step(DRAIN, "evicting its pods") as log:
+                self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
         return operation
 
-    def _kept(self, operation: Operation, planned: NodePlan) -> Change:
-        """Return the change that keeps what runs: what is replaced, and the kubelet's own state."""
+    def _kept(self, operation: Operation, planned: NodePlan, extent: Extent) -> Change:
+        """
+        Return the change that keeps what runs: what is replaced, and the kubelet's own state.
+
+        That is not kept where pods stay: it tells which of them has which CPUs, memory and devices,
+        and is of use only as it is then. Patch releases of a minor read each other's: they bring
+        fixes alone (sig-release, cherry-picks.md).
+        """
         changes = planned.plan.changes
         files = [
             change.name
@@ -369,22 +399,24 @@ class _Node:
             or (isinstance(change.resource, File) and not change.resource.secret)
         ]
         root = self._deployer.node.kubelet.root
-        state = [f"={root}/{name}" for name in matrix().crossings.state_files]
+        names = matrix().crossings.state_files if extent.drains else ()
+        state = [f"={root}/{name}" for name in names]
         units = [change.name for change in planned.plan.restarts]
         if kubelet.UNIT not in units:
             units.append(kubelet.UNIT)  # it may be stopped for the runtime's sake
-        words = (_tag(operation), *units, *files, *state)
+        words = (kept_set.tag(operation), *units, *files, *state)
         return _trace("kept", f"{len(files)} files", words, "keep", "what it runs now")
+
+    def _halted(self) -> Change:
+        """Return the change that stops the kubelet."""
+        return _trace("halted", kubelet.UNIT, (kubelet.UNIT,), "stop", "what it reads changes")
 
     def _ended(self) -> tuple[Change, ...]:
         """Return the changes that stop the kubelet, and end what pods of the node's own run."""
         programs = self._run.config.paths.programs
         words = (f"{programs}/ctr", f"{programs}/crictl")
         why = "ended: their runtime changes"
-        return (
-            _trace("halted", kubelet.UNIT, (kubelet.UNIT,), "stop", "its runtime changes"),
-            _trace("pods", "pods of the node's own", words, "remove", why),
-        )
+        return (self._halted(), _trace("pods", "pods of the node's own", words, "remove", why))
 
     def _prove(self, planned: NodePlan) -> None:
         wanted = self._run.config.cluster.version
@@ -402,27 +434,30 @@ class _Node:
         self._proof.prove(0.0, reported, f"the Node object to report {awaited}")
 
     def _went_back(
-        self, operation: Operation, cause: Exception, *, ends_pods: bool, drains: bool = False
+        self, operation: Operation, cause: Exception, extent: Extent, *, opened: bool = False
     ) -> WentBackError | StuckError:
         """
         Restore what the node ran, and let it take pods as before; return how that went.
 
-        :param ends_pods: pods that the other runtime started don't survive.
-        :param drains: it takes pods already, which have to leave first.
+        :param opened: it takes pods already; otherwise they have left, where the change drains.
         """
         error = cause if isinstance(cause, FabnodeError) else FabnodeError(str(cause))
         self._run.journal.warn(f"{self._name}: {error.message}; it goes back to what it ran")
         went = "it could not be emptied to go back, and runs what is new"
         try:
-            if drains:
-                operation = self._emptied_again(operation)
+            if opened:
+                operation = self._taken_again(operation, drains=extent.drains)
             went = "what it ran before could not be restored"
             began = time.time() + self._deployer.facts.clock_offset
             self._deployer.host.close()  # whatever became of the connection
             restored = _trace(
-                "set kept", "what it ran", (_tag(operation),), "restore", "as one set"
+                "set kept", "what it ran", (kept_set.tag(operation),), "restore", "as one set"
             )
-            ended = self._ended() if ends_pods else ()
+            ended: tuple[Change, ...] = ()
+            if extent.runtime:  # what the other runtime started does not survive
+                ended = self._ended()
+            elif extent.drains:  # it may write its state until it ends
+                ended = (self._halted(),)
             self._carry_out(BACK, *ended, restored, text="what it ran is restored")
             went = "it went back to what it ran before, but that is unhealthy too"
             with self._step(BACK, "waiting for Ready") as log:
@@ -456,11 +491,6 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
-
-
-def _tag(operation: Operation) -> str:
-    """Return by what a host knows the set that an operation kept there."""
-    return f"{operation.since} {operation.by}"
 
 
 def _trace(kind: str, name: str, words: tuple[str, ...], action: str, why: str) -> Change:

@@ -115,3 +115,8 @@ def certificate_files(*, authority: bool) -> frozenset[str]:
     :param authority: they come with a new CA.
     """
     return frozenset({BOOTSTRAP_KUBECONFIG, *({CA, PROXY_KUBECONFIG} if authority else ())})
+
+
+def kept_tag(state: str) -> str:
+    """Return the file that tells which upgrade kept what a host ran before (`apply/kept.sh`)."""
+    return f"{state}/kept/tag"

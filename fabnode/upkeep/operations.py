@@ -48,6 +48,8 @@ class Operation:
     :param before: operation that ours began within, such as a drain by hand.
     :param excluded: it took the node out of load balancers that choose nodes: kube-proxy goes on
         telling them that it is healthy while a node is drained.
+    :param drained: of an upgrade: its pods leave before anything is changed. None: not recorded, as
+        by a fabnode that did not know this field. :param runtime: likewise: the runtime changes.
     """
 
     what: What
@@ -59,6 +61,8 @@ class Operation:
     kernel: str = ""
     before: Operation | None = None
     excluded: bool = False
+    drained: bool | None = None
+    runtime: bool | None = None
 
     @property
     def text(self) -> str:
@@ -98,8 +102,14 @@ def _parsed(found: object, depth: int = 0) -> Operation:
         cordons=found["cordons"] is True,
         before=_parsed(before, depth + 1) if before else None,
         excluded=found.get("excluded") is True,
+        drained=_known_bool(found.get("drained")),
+        runtime=_known_bool(found.get("runtime")),
         **texts,
     )
+
+
+def _known_bool(found: object) -> bool | None:
+    return found if isinstance(found, bool) else None
 
 
 def is_cordoned(live: Object) -> bool:

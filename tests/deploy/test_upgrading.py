@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from fabnode.util.fan_out import Outcome
 
 OLD, NEW = Release.parse("1.36.3"), Release.parse("1.37.2")
-# After a cut one does not know whether the pods were started by another runtime.
-SET_BACK = ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+SET_BACK = ["halted n1", "set kept n1", "forgotten n1"]
 BAD = Check("n1", "kube-proxy health", ok=False, detail="nobody answers")
 
 
@@ -71,6 +70,7 @@ class Upgraded(Scene):
         self.own_names: set[str] = set()
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
+        self.kept: dict[str, str] = {}  # tags of what hosts keep
         self.seen_within: list[float] = []
         self.network_fails = False
         self.restarts = 0
@@ -145,7 +145,8 @@ class Upgraded(Scene):
             self.on_deploy(name)
             self.runs[name] = self.after or self.wanted
 
-        return SimpleNamespace(
+        return _Deployer(
+            scene=self,
             host=host,
             node=host.node,
             facts=SimpleNamespace(clock_offset=0.0),
@@ -168,10 +169,21 @@ class Upgraded(Scene):
             if kind == "kept":
                 self.on_keep(host.name)
                 self.words = change.resource.words
+                self.kept[host.name] = self.words[0]
+            if kind == "forgotten":
+                self.kept.pop(host.name, None)
             if kind == "set kept":
-                assert change.resource.words == self.words[:1]
+                assert change.resource.words == (self.kept[host.name],)
                 self.on_back(host.name)
                 self.runs[host.name] = Versions(OLD, "containerd", Release.parse("2.3.4"))
+
+
+class _Deployer(SimpleNamespace):
+    """What is done with one node; what its host keeps is looked up then."""
+
+    @property
+    def kept(self) -> str:
+        return str(self.scene.kept.get(self.node.name, ""))
 
 
 @pytest.fixture
@@ -455,6 +467,83 @@ def test_a_resumed_upgrade_keeps_the_first_set(scene: Upgraded) -> None:
     assert scene.words[0] == first, "by its tag the host knows that it has that set"
 
 
+PATCHED = Versions(Release.parse("1.37.1"), "containerd", Release.parse("2.3.4"))
+
+
+def fails(name: str) -> None:
+    raise ApplyError(name, "kubelet does not stay up", "", action="start", detail="")
+
+
+def killed(_: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_patch_that_was_cut_off_goes_back_under_its_pods(scene: Upgraded) -> None:
+    """It has drained nothing, and asked no budget."""
+    scene.runs["n1"], scene.api.pods = PATCHED, [pod("a")]
+    scene.on_deploy = killed
+    scene.upgrade()
+    assert scene.record()
+    scene.on_deploy = fails
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert scene.did == ["kept n1", "deploy n1", "set kept n1", "forgotten n1"]
+    assert not [what for what in scene.api.reported if what.startswith("evict")]
+
+
+def test_state_files_of_a_kubelet_are_not_put_back_under_pods(scene: Upgraded) -> None:
+    scene.runs["n1"] = PATCHED
+    scene.upgrade()
+    assert not [word for word in scene.words if word.startswith("=")]
+
+
+def test_before_state_files_are_put_back_the_kubelet_is_stopped(scene: Upgraded) -> None:
+    scene.on_deploy = fails
+    scene.upgrade()
+    assert scene.did == ["kept n1", "deploy n1", *SET_BACK]
+
+
+def test_a_plan_says_what_the_way_back_is(scene: Upgraded) -> None:
+    minor = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    scene.runs["n1"] = PATCHED
+    patch = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert minor
+    assert patch
+    assert "without pods, with the kubelet's state files of before" in minor.way_back
+    assert "under its pods, with the kubelet's state files as they are then" in patch.way_back
+
+
+def test_a_change_that_was_cut_off_when_all_was_there_is_drained_again(scene: Upgraded) -> None:
+    """By its plan alone nothing is left to drain for, and meanwhile a pod came."""
+
+    def proving(what: str) -> None:
+        if what.startswith("patch n1: proving"):
+            raise KeyboardInterrupt
+
+    scene.api.on_change = proving
+    scene.upgrade()
+    scene.api.on_change, scene.api.pods = lambda _: None, [pod("late")]
+    scene.bad = [[BAD]] * 1000
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert "evict late (policy/v1)" in scene.api.reported
+    assert scene.did == ["kept n1", "deploy n1", *SET_BACK]
+
+
+def test_by_the_record_of_an_older_fabnode_all_pods_leave_before_the_way_back(
+    scene: Upgraded,
+) -> None:
+    scene.runs["n1"], scene.api.pods = PATCHED, [pod("a")]
+    scene.on_deploy = killed
+    scene.upgrade()
+    record = scene.record()
+    assert record
+    older = {key: value for key, value in record.items() if key not in {"drained", "runtime"}}
+    scene.api.nodes["n1"]["metadata"]["annotations"]["fabnode.io/operation"] = json.dumps(older)
+    scene.on_deploy = fails
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert "evict a (policy/v1)" in scene.api.reported
+    assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+
+
 def test_a_node_that_is_not_well_names_what(scene: Upgraded) -> None:
     scene.bad = [[BAD]] * 1000
     error = scene.upgrade()["n1"].error
@@ -545,13 +634,25 @@ def test_a_node_that_does_not_stay_well_is_emptied_and_goes_back(soaking: Upgrad
     assert isinstance(error, WentBackError)
     assert "shop/calico-node-1 has started again" in error.message
     assert outcomes["n2"].skipped
-    assert soaking.did == ["kept n1", "deploy n1", "set kept n1", "forgotten n1"]
+    assert soaking.did == ["kept n1", "deploy n1", *SET_BACK]
     trial = soaking.api.reported.index("patch n1: soaking, unschedulable None")
     assert soaking.api.reported[trial + 1 :] == [
         "patch n1: draining, unschedulable True",
         "patch n1: nothing, unschedulable None",
     ]
     assert soaking.record() is None
+
+
+def test_a_patch_that_does_not_stay_well_goes_back_under_its_pods(soaking: Upgraded) -> None:
+    soaking.runs["n1"], soaking.restarts = PATCHED, 1
+    soaking.api.pods.append(pod("a"))
+    assert isinstance(soaking.upgrade()["n1"].error, WentBackError)
+    assert soaking.did == ["kept n1", "deploy n1", "set kept n1", "forgotten n1"]
+    trial = soaking.api.reported.index("patch n1: soaking, unschedulable None")
+    assert soaking.api.reported[trial + 1 :] == [
+        "patch n1: changing, unschedulable True",
+        "patch n1: nothing, unschedulable None",
+    ]
 
 
 def test_a_node_on_trial_that_cannot_be_emptied_stays_as_it_is(soaking: Upgraded) -> None:

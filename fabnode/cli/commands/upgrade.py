@@ -108,6 +108,8 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
         found.append(f"its Node object: {', '.join(seen.planned.labels)}")
     found += [f"on this machine: {hook.title}" for hook in seen.planned.hooks]
     found += [f"what that does: {effect}" for effect in seen.effects]
+    if seen.way_back:
+        found.append(f"if that fails: {seen.way_back}")
     if seen.drain and seen.drain.cordon:
         found.append(f"it is cordoned: {seen.drain.cordon}")
     change = seen.planned.change
@@ -127,6 +129,7 @@ def _document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
             "effects": list(outcome.value.effects),
             "refusal": outcome.value.planned.change.refusal,
             "goes_on": outcome.value.goes_on,
+            "way_back": outcome.value.way_back,
             "plan": outcome.value.planned.plan.to_json(),
             "labels": list(outcome.value.planned.labels),
             "hooks": [hook.title for hook in outcome.value.planned.hooks],
