@@ -218,9 +218,18 @@ def uncordon(run: Run) -> None:
     with nodes_in_use(run, departures.Permits()) as using:
 
         def lift(deployer: NodeDeployer) -> None:
-            with run.journal.step(deployer.node.name, UNCORDON) as log:
-                if ended := using.cordons.lift(deployer.node.name):
+            name = deployer.node.name
+            with run.journal.step(name, UNCORDON) as log:
+                found = operations.read(using.cordons.live(name))
+                if ended := using.cordons.lift(name):
                     log.changed(f"ended: {ended}")
+                    if found and found.what == "upgrade" and found.drained is not None:
+                        again = program.task(f"upgrade --limit {name}")
+                        log.warn(
+                            "its upgrade is not done: it may run a part of what is new, and its"
+                            " host keeps what ran before",
+                            f"{again} empties it once more and goes on",
+                        )
 
         # A cordon that is not fabnode's says nothing about the others.
         using.context.each(lift, batched=False)

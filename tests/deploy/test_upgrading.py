@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.artifacts import store
 from fabnode.cni.protocol import Turn
-from fabnode.deploy import host_changes, node_proof, relay, upgrading
+from fabnode.deploy import draining, host_changes, node_proof, relay, upgrading
 from fabnode.deploy import run as run_module
 from fabnode.deploy.errors import PreflightError
 from fabnode.deploy.network_upgrade import NetworkProspect, NetworkUpgrade
@@ -542,6 +542,34 @@ def test_by_the_record_of_an_older_fabnode_all_pods_leave_before_the_way_back(
     assert isinstance(scene.upgrade()["n1"].error, WentBackError)
     assert "evict a (policy/v1)" in scene.api.reported
     assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+
+
+@pytest.mark.parametrize("by", ["kubectl", "fabnode"])
+def test_what_ran_before_is_gone_on_with_after_an_uncordon(scene: Upgraded, by: str) -> None:
+    """Whoever lifts the cordon: pods came, so they leave before anything else is done."""
+    scene.on_deploy = killed
+    scene.upgrade()
+    if by == "fabnode":
+        draining.uncordon(scene.run())
+        assert any("its upgrade is not done" in text for text in scene.texts("warning"))
+    else:
+        del scene.api.nodes["n1"]["spec"]["unschedulable"]
+    scene.api.pods = [pod("a")]
+    scene.on_deploy = fails
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert "evict a (policy/v1)" in scene.api.reported
+    assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+
+
+def test_where_all_is_new_but_nobody_proved_it_that_is_done(scene: Upgraded) -> None:
+    scene.runs["n1"], scene.kept["n1"] = scene.wanted, "2026-11-29T10:00:00Z a@b"
+    found = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert found
+    assert "its host keeps what ran before) by a@b since 2026-11-29 10:00:00" in found.goes_on
+    assert scene.upgrade()["n1"].ok
+    assert scene.did == ["kept n1", "deploy n1", "forgotten n1"]
+    assert scene.kept == {}
+    assert not scene.api.cordoned()
 
 
 def test_a_node_that_is_not_well_names_what(scene: Upgraded) -> None:

@@ -103,10 +103,51 @@ def test_the_first_set_of_an_upgrade_is_the_one_that_is_kept(node: Node) -> None
     assert read(program) == "old"
 
 
-def test_another_upgrade_keeps_another_set(node: Node) -> None:
+def test_what_ran_before_gives_way_to_no_other_set(node: Node) -> None:
+    """Somebody uncordoned the node after a run that was cut off: the next is another upgrade."""
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "first", KUBELET, program)
+    node.apply(File(program, b"half new"))
+    carry_out(node, "kept", "second", KUBELET, program)
+    assert (node.state / "kept" / "tag").read_text() == "second\n"
+    node.apply(File(program, b"newer"))
+    carry_out(node, "set kept", "second")
+    assert read(program) == "old"
+
+
+def test_what_another_run_replaces_besides_is_kept_as_well(node: Node) -> None:
+    program, daemon = put(node, "bin/kubelet", "old"), put(node, "bin/containerd", "1.7")
+    fresh, state = str(node.root_dir / "new.yaml"), put(node, "cpu_manager_state", "v1")
+    carry_out(node, "kept", "first", KUBELET, program)
+    node.apply(File(program, b"new"))
+    (node.state / "kept" / "3").write_text("left by a run that was cut off")
+    carry_out(node, "kept", "second", PROXY, KUBELET, daemon, program, fresh, f"={state}")
+    for path in (program, daemon, fresh):
+        node.apply(File(path, b"newer"))
+    Path(state).write_text("v2")
+    carry_out(node, "set kept", "second")
+    assert [read(path) for path in (program, daemon, state)] == ["old", "1.7", "v1"]
+    assert not Path(fresh).exists()
+    restarts = [call for call in node.tools.calls_of("systemctl") if " restart " in call]
+    assert restarts == [f"systemctl restart -- {unit}" for unit in (KUBELET, PROXY)]
+
+
+def test_a_run_that_cannot_add_to_a_set_leaves_it_whole(node: Node) -> None:
+    program, config = put(node, "bin/kubelet", "old"), put(node, "kubelet.yaml", "old")
+    carry_out(node, "kept", "first", KUBELET, program)
+    Path(config).chmod(0o666)
+    node.apply(File(program, b"new"))
+    with pytest.raises(ApplyError, match="others than root may change"):
+        carry_out(node, "kept", "second", KUBELET, program, config)
+    carry_out(node, "set kept", "first")
+    assert read(program) == "old"
+
+
+def test_once_a_node_was_proved_another_set_is_kept(node: Node) -> None:
     program = put(node, "bin/kubelet", "old")
     carry_out(node, "kept", "first", KUBELET, program)
     node.apply(File(program, b"new"))
+    carry_out(node, "forgotten")
     carry_out(node, "kept", "second", KUBELET, program)
     node.apply(File(program, b"newer"))
     carry_out(node, "set kept", "second")

@@ -37,14 +37,28 @@ end_pods() { # end_pods CTR CRICTL: as a reset ends them
 	}
 }
 
-keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag is there; =: a copy
-	kept=$state/kept
-	[ "$(cat "$kept/tag" 2>/dev/null)" != "$1" ] || return 0
-	tag=$1 count=0
+# What is there is what ran before, whoever kept it: it gives way to nothing until a node is proved. An
+# upgrade that finds such a set goes on with it, and adds what it replaces besides.
+keep_set() { # keep_set TAG UNIT… PATH… =PATH…: what is not kept yet; =: a copy
+	kept=$state/kept into=$state/kept tag=$1
 	shift
-	rm -rf "$kept" "$kept.new" && (umask 077 && mkdir "$kept.new") || return
+	[ -f "$kept/tag" ] && [ -f "$kept/list" ] || {
+		into=$kept.new
+		rm -rf "$kept" "$into" && (umask 077 && mkdir "$into") && : >"$into/list" || return
+	}
+	count=$(wc -l <"$into/list") # no number in the list is greater
+	{ cat "$into/list" && keep_more "$into" "$@"; } >"$into/list.new" || return
+	sync -- "$into/list.new" && mv -f "$into/list.new" "$into/list" || return
+	printf '%s\n' "$tag" >"$into/tag.new" && sync -- "$into/tag.new" && mv -f "$into/tag.new" "$into/tag" || return
+	[ "$into" = "$kept" ] || mv -T "$into" "$kept"
+}
+
+keep_more() { # keep_more FOLDER UNIT… PATH… =PATH…: prints a line for each that is not in its list
+	folder=$1
+	shift
 	for name; do
 		path=${name#=} count=$((count + 1))
+		! cut -d ' ' -f 2- "$folder/list" | grep -qxF -e "$path" || continue
 		if [ "$path" = "${path#/}" ]; then
 			echo "unit $name"
 			# With the record of its start: else the next run would start it again.
@@ -60,11 +74,11 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag
 			return 1
 		else
 			echo "$count $path"
-			{ [ "$name" = "$path" ] && ln -T -- "$path" "$kept.new/$count" 2>/dev/null; } ||
-				cp -p -- "$path" "$kept.new/$count" || return
+			rm -f -- "$folder/$count" || return # of a run that was cut off
+			{ [ "$name" = "$path" ] && ln -T -- "$path" "$folder/$count" 2>/dev/null; } ||
+				cp -p -- "$path" "$folder/$count" || return
 		fi
-	done >"$kept.new/list" || return
-	printf '%s\n' "$tag" >"$kept.new/tag" && sync -- "$kept.new/list" && mv -T "$kept.new" "$kept"
+	done
 }
 
 restore_kept_file() { # restore_kept_file NUMBER|- PATH
