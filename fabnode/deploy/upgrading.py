@@ -258,7 +258,7 @@ class _Node:
             deployer,
             probing=probing,
             network=wanted.network,
-            advice=still_cordoned(self._name, UPGRADE),
+            advice="",  # whatever it finds, the node goes back: what follows from that is said then
         )
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
@@ -463,9 +463,10 @@ class _Node:
             with self._step(BACK, "waiting for Ready") as log:
                 nodes = self._using.context.session.nodes
                 nodes.wait_ready(self._name, began, lambda: None, log.waiting)
-                self._cordons.end(self._name, operation)
                 log.note("it runs what it ran before")
-            self._forget()
+            self._forget_or_warn()
+            went = "it runs what it ran before, but takes no pods"
+            self._cordons.end(self._name, operation)
         except Exception as then:
             return StuckError(self._name, went, error, then)
         return WentBackError(self._name, error, takes_pods=operation.cordons)
@@ -473,6 +474,16 @@ class _Node:
     def _forget(self) -> None:
         forgotten = _trace("forgotten", "what it ran", (), "remove", "it is proved")
         self._carry_out(UPGRADE, forgotten, text="what was kept is removed")
+
+    def _forget_or_warn(self) -> None:
+        try:
+            self._forget()
+        except FabnodeError as error:  # of no consequence for its pods
+            again = program.task(f"upgrade --limit {self._name}")
+            self._run.journal.warn(
+                f"{self._name}: what was kept of before is still there ({error.message}): {again}"
+                " goes on with it"
+            )
 
     def _carry_out(self, step: str, *changes: Change, text: str) -> None:
         host_changes.carry_out(

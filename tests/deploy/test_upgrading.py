@@ -76,6 +76,7 @@ class Upgraded(Scene):
         self.restarts = 0
         self.on_deploy: Callable[[str], None] = lambda _: None
         self.on_back: Callable[[str], None] = lambda _: None
+        self.on_forget: Callable[[str], None] = lambda _: None
         self.on_keep: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
         monkeypatch.setattr(node_proof, "_POLL", 0.01)
@@ -171,6 +172,7 @@ class Upgraded(Scene):
                 self.words = change.resource.words
                 self.kept[host.name] = self.words[0]
             if kind == "forgotten":
+                self.on_forget(host.name)
                 self.kept.pop(host.name, None)
             if kind == "set kept":
                 assert change.resource.words == (self.kept[host.name],)
@@ -559,6 +561,36 @@ def test_what_ran_before_is_gone_on_with_after_an_uncordon(scene: Upgraded, by: 
     assert isinstance(scene.upgrade()["n1"].error, WentBackError)
     assert "evict a (policy/v1)" in scene.api.reported
     assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+
+
+def test_one_that_went_back_is_not_said_to_be_cordoned(scene: Upgraded) -> None:
+    scene.bad = [[BAD]] * 1000
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, WentBackError)
+    assert error.advice == "inv upgrade --limit n1 tries again"
+
+
+def test_one_that_went_back_and_is_well_is_not_stuck_with_what_was_kept(scene: Upgraded) -> None:
+    def lost(name: str) -> None:
+        raise UnreachableError(name, "no route to host")
+
+    scene.on_deploy, scene.on_forget = fails, lost
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert not scene.api.cordoned()
+    (warning,) = [text for text in scene.texts("warning") if "kept of before" in text]
+    assert "no route to host" in warning
+
+
+def test_one_that_runs_what_it_ran_and_stays_cordoned_says_so(scene: Upgraded) -> None:
+    def away(what: str) -> None:
+        if what == "patch n1: nothing, unschedulable None":
+            raise UnreachableError("n1", "the apiserver is away")
+
+    scene.on_deploy, scene.api.on_change = fails, away
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, StuckError)
+    assert error.message.startswith("it runs what it ran before, but takes no pods: the apiserver")
+    assert "unhealthy" not in error.message
 
 
 def test_where_all_is_new_but_nobody_proved_it_that_is_done(scene: Upgraded) -> None:
