@@ -8,6 +8,7 @@ another one was cut off: a node that has rebooted is not rebooted again.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import threading
 import time
@@ -20,6 +21,8 @@ from ..remote import boot_state
 from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
 from ..steps import kernel
 from ..upkeep import departures
+from ..upkeep.operations import SOAKING
+from ..util import program
 from ..util.errors import FabnodeError, HostError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
@@ -159,7 +162,7 @@ class _Node:
         goes_on = found.text if found else ""
         command = self._wanted.command
         action = f"{COMMAND}: {command}" if command else REBOOT
-        if found and found.phase in {REBOOTING, PROVING}:
+        if found and (found.phase in {REBOOTING, PROVING} or self._on_trial(found)):
             return Prospect(action, "", goes_on, None)  # its host may be down
         with self._step(MAINTAIN, "looking at the host") as log:
             state = boot_state.read(self._deployer.host)
@@ -177,20 +180,44 @@ class _Node:
     def maintain(self) -> None:
         """Drain, act, prove, uncordon; each phase is recorded before it begins."""
         found = self._using.begun(self._name, MAINTAIN)
+        if found and self._on_trial(found):
+            self._soaked(found)
+            return
         if found and found.phase in {REBOOTING, PROVING}:
             operation, state = found, self._await_answer()
         else:
             state = boot_state.read(self._deployer.host)
             operation = self._emptied()
         if self._wanted.command:
-            state = self._commanded(operation)
+            if not self._has_run(operation):
+                operation, state = self._commanded(operation)
         elif state.boot == operation.boot or not operation.boot:
             operation, state = self._rebooted(operation, state)
         self._prove_kernel(operation, state)
         operation = self._record(operation, PROVING)
-        proof = self._prove(state)
-        self._using.uncordon(self._name, operation)
-        proof.soak(self._run.config.maintenance.soak)
+        self._prove(state)
+        if not self._run.config.maintenance.soak:
+            self._using.uncordon(self._name, operation)
+            return
+        self._soaked(self._using.open(self._name, operation, SOAKING))
+
+    def _soaked(self, operation: Operation) -> None:
+        """See the node stay healthy with pods, and end the operation."""
+        again = program.task(f"{_task(self._wanted)} --limit {self._name}")
+        empty = program.task(f"drain --limit {self._name}")
+        advice = f"it takes pods: {again} sees whether it is healthy by now, {empty} empties it"
+        self._proof(advice).soak(self._run.config.maintenance.soak)
+        self._cordons.end(self._name, operation)
+
+    def _on_trial(self, found: Operation) -> bool:
+        """Return whether a node takes pods again after what is wanted, and is to stay healthy."""
+        rebooted = bool(found.boot) and not self._wanted.command
+        return found.phase == SOAKING and (rebooted or self._has_run(found))
+
+    def _has_run(self, operation: Operation) -> bool:
+        """Return whether the command that is wanted has run in this maintenance."""
+        wanted = self._wanted.command
+        return bool(wanted) and operation.command == _digest(wanted)
 
     def _emptied(self) -> Operation:
         self._using.preview(self._name, insisting=True)
@@ -199,8 +226,8 @@ class _Node:
             self._using.drainer.drain(self._name, log, self._advice)
         return operation
 
-    def _commanded(self, operation: Operation) -> BootState:
-        self._record(operation, WORKING)
+    def _commanded(self, operation: Operation) -> tuple[Operation, BootState]:
+        operation = self._record(operation, WORKING)
         with self._step(COMMAND, "running the command") as log:
             limit = float(self._run.config.timeouts.reboot)
             result = self._deployer.host.root(self._wanted.command, timeout=limit)
@@ -213,7 +240,8 @@ class _Node:
                 error.detail = printed
                 raise error
             log.changed("the command has run")
-        return boot_state.read(self._deployer.host)
+        done = replace(operation, command=_digest(self._wanted.command))
+        return done, boot_state.read(self._deployer.host)
 
     def _rebooted(self, operation: Operation, state: BootState) -> tuple[Operation, BootState]:
         coming = self._wanted.kernel or state.installed
@@ -227,7 +255,8 @@ class _Node:
         return operation, after
 
     def _await_answer(self) -> BootState:
-        with self._step(REBOOT, "a reboot was begun; waiting for the host") as log:
+        text = "waiting for the host" if self._wanted.command else "a reboot was begun; waiting"
+        with self._step(REBOOT, text) as log:
             state = self._await_boot("", log)
             log.note("the host answers")
         return state
@@ -271,8 +300,8 @@ class _Node:
                 f"see what its boot loader takes (--kernel names the right one); {self._advice}",
             )
 
-    def _prove(self, state: BootState) -> NodeProof:
-        """See that the node is healthy in this boot; return what proves that."""
+    def _prove(self, state: BootState) -> None:
+        """See that the node is healthy in this boot."""
 
         def reported(live: Object) -> list[str]:
             info = (live.get("status") or {}).get("nodeInfo") or {}
@@ -281,14 +310,13 @@ class _Node:
                 return []
             return [f"its kubelet reports the boot {seen}, the host is in {state.boot}"]
 
-        proof = self._using.proof(
-            self._deployer,
-            probing=self._probing,
-            network=self._wanted.network,
-            advice=self._advice,
+        awaited = "the Node object to tell of this boot"
+        self._proof(self._advice).prove(state.booted, reported, awaited)
+
+    def _proof(self, advice: str) -> NodeProof:
+        return self._using.proof(
+            self._deployer, probing=self._probing, network=self._wanted.network, advice=advice
         )
-        proof.prove(state.booted, reported, "the Node object to tell of this boot")
-        return proof
 
     def _record(self, operation: Operation, phase: str) -> Operation:
         operation = replace(operation, phase=phase)
@@ -297,6 +325,11 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
+
+
+def _digest(command: str) -> str:
+    """Return by what a record knows a command, which may hold what is nobody's business."""
+    return hashlib.sha256(command.encode()).hexdigest()[:32]
 
 
 def _task(wanted: Maintenance) -> str:

@@ -28,6 +28,7 @@ NO_LABELS: Mapping[str, str | None] = MappingProxyType({})
 # Of a Node that load balancers of a cloud leave out (kubernetes, its cloud provider's controller).
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 REMOVED = "fabnode.io/removed"  # taint of a node that is locked out
+_TEXTS = ("phase", "by", "since", "boot", "kernel", "command")
 _EMPTIES = frozenset({"drain", "maintain", "upgrade", "remove"})
 
 SOAKING = "soaking"  # phase in which a node takes pods, and the operation goes on
@@ -48,6 +49,7 @@ class Operation:
     :param before: operation that ours began within, such as a drain by hand.
     :param excluded: it took the node out of load balancers that choose nodes: kube-proxy goes on
         telling them that it is healthy while a node is drained.
+    :param command: digest of the command that has run in place of a reboot.
     :param drained: of an upgrade: its pods leave before anything is changed. None: not recorded, as
         by a fabnode that did not know this field. :param runtime: likewise: the runtime changes.
     """
@@ -61,6 +63,7 @@ class Operation:
     kernel: str = ""
     before: Operation | None = None
     excluded: bool = False
+    command: str = ""
     drained: bool | None = None
     runtime: bool | None = None
 
@@ -93,7 +96,7 @@ def read(live: Object) -> Operation | None:
 def _parsed(found: object, depth: int = 0) -> Operation:
     if not isinstance(found, dict):
         raise TypeError("not an operation")
-    texts = {key: line(found.get(key)) for key in ("phase", "by", "since", "boot", "kernel")}
+    texts = {key: line(found.get(key)) for key in _TEXTS}
     if found["what"] not in WHATS or depth > 1:
         raise ValueError("not an operation of this release")
     before = found.get("before")

@@ -396,3 +396,70 @@ def test_a_drain_that_does_not_end_is_gone_on_with_as_a_maintenance(scene: Maint
     error = scene.maintain(command="one\ntwo")["n1"].error
     assert isinstance(error, StillThereError)
     assert "inv maintain --command … --limit n1 goes on from here" in error.advice
+
+
+def cut_after(phase: str) -> Callable[[], None]:
+    """Have the deployer killed once a phase has begun; return what ends that."""
+
+    def proving(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with_phase = pytest.MonkeyPatch()
+    name = "prove" if phase == "proving" else "soak"
+    with_phase.setattr(node_proof.NodeProof, name, proving)
+    return with_phase.undo
+
+
+def test_a_command_that_has_run_is_not_run_again(scene: Maintained) -> None:
+    goes_on = cut_after("proving")
+    assert not scene.maintain(command="one --key=s3cret")["n1"].ok
+    record = scene.record()
+    assert record
+    assert record["phase"] == "proving"
+    assert "s3cret" not in str(record)
+    goes_on()
+    assert scene.maintain(command="one --key=s3cret")["n1"].ok
+    assert scene.hosts["n1"].said == ["one --key=s3cret"]
+    assert not scene.api.cordoned()
+
+
+def test_another_command_than_the_one_that_has_run_is_run(scene: Maintained) -> None:
+    goes_on = cut_after("proving")
+    scene.maintain(command="one")
+    goes_on()
+    assert scene.maintain(command="two")["n1"].ok
+    assert scene.hosts["n1"].said == ["one", "two"]
+
+
+@pytest.fixture
+def soaking(monkeypatch: pytest.MonkeyPatch) -> Maintained:
+    monkeypatch.setattr(node_proof.NodeProof, "_lapses", lambda *_: [])
+    return Maintained(monkeypatch, maintenance={"retry": 1, "soak": 1})
+
+
+def test_a_node_that_does_not_stay_well_takes_pods_and_is_not_rebooted_again(
+    soaking: Maintained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lapses: list[list[str]] = [["it is not Ready any more: disk"]]
+    found = lambda *_: lapses.pop() if lapses else []  # noqa: E731
+    monkeypatch.setattr(node_proof.NodeProof, "_lapses", found)
+    error = soaking.maintain()["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "it stays cordoned" not in error.advice
+    assert error.advice.startswith("it takes pods: inv maintain --limit n1 sees whether")
+    assert not soaking.api.cordoned()
+    prospect = maintenance.plan(soaking.run(), Maintenance())["n1"].value
+    assert prospect
+    assert prospect.goes_on.startswith("maintain (soaking)")
+    assert soaking.maintain()["n1"].ok
+    assert soaking.hosts["n1"].said == ["systemctl --no-block reboot"]
+    assert soaking.record() is None
+
+
+def test_on_trial_after_a_command_a_reboot_is_a_maintenance_of_its_own(soaking: Maintained) -> None:
+    goes_on = cut_after("soaking")
+    soaking.maintain(command="one")
+    goes_on()
+    assert soaking.maintain()["n1"].ok
+    assert soaking.hosts["n1"].said == ["one", "systemctl --no-block reboot"]
+    assert soaking.record() is None
