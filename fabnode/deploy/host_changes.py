@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..node.plan import Plan
+    from ..remote.apply import Applied
     from ..ssh.host import Host
 
 
 def carry_out(
     config: Config, journal: Journal, host: Host, plan: Plan, step: str, text: str = ""
-) -> None:
+) -> Applied:
     """
-    Carry out a plan; its changes are events of this one step.
+    Carry out a plan, and return how that went; its changes are events of this one step.
 
     :param text: what it comes to, for people; empty: how many changes there were.
 
@@ -31,3 +32,4 @@ def carry_out(
         packer = Packer(config.source.parent)  # nothing of these plans is packed
         done = apply(host, plan, packer, steps.event, zstd=False, state=config.paths.state)
         steps.sent = done.sent
+    return done

@@ -217,15 +217,16 @@ class NodeDeployer:
             disturbs = not joining and found.unit(kubelet.UNIT).running and _restarts(todo.plan)
             with self._session.restarts.turn(self.node.name, restarts=disturbs):
                 began = time.time() + found.clock_offset
-                restarted = self._apply(todo, joining=joining)
+                started = self._apply(todo, joining=joining)
                 if joining:
                     self._proof.prove_key()
                     if kubelet.completed_later(inputs):
-                        restarted |= self._complete_join()
+                        started = self._complete_join() or started
                 after_change(joining)
                 self._settle(
                     joined_now=joining,
-                    since=began if restarted else 0.0,
+                    since=started,
+                    began=began if started else 0.0,
                     new_serving=any(c.name == self._serving for c in todo.plan.changes)
                     or bool(kubelet.requests_serving(inputs)),
                 )
@@ -295,12 +296,17 @@ class NodeDeployer:
                 log.changed("its kube-proxy's name has its rights again")
         return bound
 
-    def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
-        """Carry out a plan; return whether that restarted the kubelet."""
+    def _apply(self, todo: NodePlan, *, joining: bool = False) -> float:
+        """
+        Carry out a plan; return when that restarted the kubelet, 0 where it did not.
+
+        In unix time by the node's clock: what came before is another kubelet's word.
+        """
         from ..remote.apply import apply  # with all that an unchanged node does not need
 
         self._planner.touched = True
         name, changes = self.node.name, todo.plan.changes
+        began = time.time() + self.facts.clock_offset
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
 
             def heard(event: ApplyEvent) -> None:
@@ -334,7 +340,7 @@ class NodeDeployer:
                 raise
             steps.sent = done.sent
             steps.passed = course.passed if course else 0
-        return _restarts(todo.plan)
+        return done.started.get(kubelet.UNIT, began) if _restarts(todo.plan) else 0.0
 
     def _store_record(self, lines: Sequence[str]) -> None:
         """Store how the host was before its first change; it has that record itself as well."""
@@ -345,24 +351,30 @@ class NodeDeployer:
         except OSError as error:
             self._journal.warn(f"{self.node.name}: no copy of its record is kept here: {error}")
 
-    def _complete_join(self) -> bool:
+    def _complete_join(self) -> float:
         """
         Give a node what a joined one has beyond one that joins, now that its key is proved.
 
-        Say whether that restarted the kubelet.
+        Return when that restarted the kubelet; 0: it did not.
         """
         await_file(self.host, layout.KUBELET_KUBECONFIG)
         self.probe()
         rest = self._planner.compare()
-        return not rest.plan.empty and self._apply(rest)
+        return 0.0 if rest.plan.empty else self._apply(rest)
 
     def _settle(
-        self, *, joined_now: bool = False, since: float = 0.0, new_serving: bool = False
+        self,
+        *,
+        joined_now: bool = False,
+        since: float = 0.0,
+        began: float = 0.0,
+        new_serving: bool = False,
     ) -> bool:
         """
         Wait for Ready, set labels, wait for a serving certificate; return whether anything changed.
 
         :param since: unix time by the node's clock before which it was another kubelet's word.
+        :param began: likewise, from when on certificates are those of this change.
         """
         if not self._planner.joins:
             return False
@@ -390,9 +402,9 @@ class NodeDeployer:
             if new_serving or missing:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
-                began = since - self.facts.clock_offset if alone else 0.0
-                self._session.admission.wait_serving(name, began, log.waiting)
-                await_file(self.host, self._serving, since if alone else 0.0)
+                asked = began - self.facts.clock_offset if alone else 0.0
+                self._session.admission.wait_serving(name, asked, log.waiting)
+                await_file(self.host, self._serving, began if alone else 0.0)
                 self._planner.touched = True
             if joined_now or label:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))

@@ -18,7 +18,7 @@ from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ..journal.journal import Journal, Step
     from ..kube.client import Object
@@ -90,6 +90,24 @@ class NodeProof:
             if self._network:
                 self._try_network(log)
             log.note("all good")
+
+    def ready_pods(self) -> frozenset[str]:
+        """Return the pods that belong to the node and are Ready."""
+        return frozenset(full_name(pod) for pod in self._own_pods() if is_ready(pod))
+
+    def await_pods(self, names: Collection[str], log: Step) -> None:
+        """
+        Wait until those of these pods that are still there are Ready.
+
+        :raises NotWellError: they are not, in time.
+        """
+        limit = self._session.config.timeouts.ready
+
+        def faults() -> list[str]:
+            found = {full_name(pod): is_ready(pod) for pod in self._own_pods()}
+            return [f"{name} is not Ready" for name in sorted(names) if not found.get(name, True)]
+
+        self._until("the node's own pods to be Ready", faults, limit, log)
 
     def soak(self, seconds: float) -> None:
         """

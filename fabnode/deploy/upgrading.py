@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Step
     from ..kube.client import Object
     from ..kube.server_side_apply import ObjectChange
+    from ..remote.apply import Applied
     from ..upkeep.departures import Permits
     from ..upkeep.kept_set import Extent
     from ..upkeep.operations import Operation
@@ -254,6 +255,7 @@ class _Node:
         self._cordons = using.cordons
         self._run = using.context.run
         self._name = deployer.node.name
+        self._were_ready: frozenset[str] = frozenset()  # pods of its own, before this run's change
         self._proof = using.proof(
             deployer,
             probing=probing,
@@ -303,6 +305,7 @@ class _Node:
         """
         begun = self._using.begun(self._name, UPGRADE)
         extent = self._extent(planned, begun)
+        self._were_ready = self._proof.ready_pods()
         if begun and begun.phase == SOAKING and planned.empty:
             self._soaked(begun, extent)
             return
@@ -458,11 +461,13 @@ class _Node:
                 ended = self._ended()
             elif extent.drains:  # it may write its state until it ends
                 ended = (self._halted(),)
-            self._carry_out(BACK, *ended, restored, text="what it ran is restored")
+            done = self._carry_out(BACK, *ended, restored, text="what it ran is restored")
+            since = done.started.get(kubelet.UNIT, began)
             went = "it went back to what it ran before, but that is unhealthy too"
             with self._step(BACK, "waiting for Ready") as log:
                 nodes = self._using.context.session.nodes
-                nodes.wait_ready(self._name, began, lambda: None, log.waiting)
+                nodes.wait_ready(self._name, since, lambda: None, log.waiting)
+                self._proof.await_pods(self._were_ready, log)
                 log.note("it runs what it ran before")
             self._forget_or_warn()
             went = "it runs what it ran before, but takes no pods"
@@ -485,8 +490,8 @@ class _Node:
                 " goes on with it"
             )
 
-    def _carry_out(self, step: str, *changes: Change, text: str) -> None:
-        host_changes.carry_out(
+    def _carry_out(self, step: str, *changes: Change, text: str) -> Applied:
+        return host_changes.carry_out(
             self._run.config,
             self._run.journal,
             self._deployer.host,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
@@ -15,7 +15,7 @@ from .payload_cache import GZIP, ZSTD, ArtifactChangedError
 from .survey import record_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..node.plan import Plan
     from ..ssh.exec import Result
@@ -84,11 +84,13 @@ class Applied:
 
     :param seconds: by change, in the plan's order; then that of waiting for steady units.
     :param sent: bytes.
+    :param started: units that it started, each with the unix time of that by the host's own clock.
     """
 
     plan: Plan
     seconds: tuple[float, ...]
     sent: int
+    started: Mapping[str, float] = field(default_factory=dict)
 
 
 def apply(
@@ -129,7 +131,7 @@ def apply(
     )
     if failure := exchange.failure(result):
         raise failure
-    return Applied(plan, tuple(exchange.seconds), result.sent)
+    return Applied(plan, tuple(exchange.seconds), result.sent, exchange.started)
 
 
 def start(state: str = STATE, lock: str = LOCK) -> str:

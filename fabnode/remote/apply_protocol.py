@@ -33,6 +33,9 @@ _PREVIOUS = {
     True: "{unit} has its previous files again, and runs",
     False: "{unit} has its previous files again, but does not start with them either",
 }
+_MOST_STARTED = 20
+_UNIT = re.compile(r"[A-Za-z0-9@:._-]{1,100}", re.ASCII).fullmatch
+_TIME = re.compile(r"[0-9]{9,10}", re.ASCII).fullmatch
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
@@ -61,6 +64,8 @@ class Exchange:
 
     :param on_event: called at each action's start and end.
     :param course: told of parts that come from neighbours; None: none do.
+    :ivar started: units that were started and came up, each with the time (unix, by the host's own
+        clock) of the last start.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Exchange:
         self._record: list[str] = []  # the host as it was before its first change
         self._units = frozenset(change.name for change in plan.restarts)
         self.seconds: list[float] = []
+        self.started: dict[str, float] = {}
 
     def line(self, line: bytes) -> None:
         """Handle a line. Raises HostMisbehavedError for one that the script never prints."""
@@ -114,6 +120,8 @@ class Exchange:
             case ["key", number, key] if number == self._begun and self._keys < _MOST_KEYS:
                 self._keys += 1
                 self._on_event(ApplyEvent("key", self._change(number), key=key))
+            case ["started", unit, seconds] if self._begun and self._is_start(unit, seconds):
+                self.started[unit] = float(seconds)
             case ["part", *words] if self._course:
                 self._part(self._course, words)
             case ["log", _, *text]:
@@ -132,6 +140,10 @@ class Exchange:
                 raise HostMisbehavedError(
                     self._node, f"it answered {other[0][:60]!r} instead of running the script"
                 )
+
+    def _is_start(self, unit: str, seconds: str) -> bool:
+        known = unit in self.started or len(self.started) < _MOST_STARTED
+        return known and bool(_UNIT(unit)) and bool(_TIME(seconds))
 
     def _part(self, course: Course, words: list[str]) -> None:
         """Pass on what the host says of a part; whether it was to get that one, others judge."""

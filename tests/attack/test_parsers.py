@@ -107,6 +107,8 @@ WORDS = st.sampled_from(
         "busy",
         "end",
         "beat",
+        "started",
+        "1764500000",
         "0",
         "1",
         "2",
@@ -138,6 +140,20 @@ def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
     for again in (b"start\t0", b"start\t1", b"done\t1\t3", b"fail\t2", b"done\t0\t" + b"9" * 10):
         with pytest.raises(HostMisbehavedError, match="instead of running the script"):
             exchange.line(again)
+
+
+def test_a_host_says_of_few_units_when_they_started() -> None:
+    exchange = Exchange("n1", PLAN, lambda _: None)
+    with pytest.raises(HostMisbehavedError):
+        exchange.line(b"started\tkubelet.service\t1764500000")  # in no action
+    exchange.line(b"start\t0")
+    for bad in (b"a b\t1764500000", b"a\t-5", b"a\t" + b"9" * 11, b"a" * 101 + b"\t1764500000"):
+        with pytest.raises(HostMisbehavedError):
+            exchange.line(b"started\t" + bad)
+    for number in range(20):
+        exchange.line(b"started\t%d\t1764500000" % number)
+    with pytest.raises(HostMisbehavedError):
+        exchange.line(b"started\t20\t1764500000")
 
 
 @given(st.binary(max_size=300) | mutated(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nok"))

@@ -777,6 +777,23 @@ def test_a_node_with_pods_is_upgraded_by_no_deployment(
     assert not it.changes
 
 
+def test_what_another_kubelet_said_before_the_restart_is_no_proof(
+    scene: Callable[..., Scene],
+) -> None:
+    """A change may take its time; until its restart the one of before reports."""
+    it = scene()
+    it.deploy()
+    it.machine.facts = replace(it.machine.facts, units={})
+    change = it.machine.change
+
+    def started(*args: Any, **more: Any) -> Applied:
+        return replace(change(*args, **more), started={kubelet.UNIT: 4102444800.0})
+
+    it.change = started
+    it.deploy()
+    assert "api: wait ready n1 4102444800.0" in it.reported
+
+
 def test_a_kubelet_that_runs_is_restarted_in_its_turn_and_one_that_joins_needs_none(
     scene: Callable[..., Scene],
 ) -> None:

@@ -25,6 +25,7 @@ from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions, version_change
+from fabnode.remote.apply import Applied
 from fabnode.ssh.errors import ApplyError, UnreachableError
 from fabnode.steps.finding import Finding
 from fabnode.steps.verify import Check
@@ -86,7 +87,13 @@ class Upgraded(Scene):
         monkeypatch.setattr(node_proof, "verify_node", checks)
         monkeypatch.setattr(node_proof, "verify_cluster", lambda *_, **__: [])
         wait_ready = "fabnode.deploy.node_registry.Nodes.wait_ready"
-        monkeypatch.setattr(wait_ready, lambda _, name, *__: self.ready(name))
+        self.since: list[float] = []
+
+        def waited(_: object, name: str, since: float, *__: object) -> None:
+            self.since.append(since)
+            self.ready(name)
+
+        monkeypatch.setattr(wait_ready, waited)
         monkeypatch.setattr(host_changes, "carry_out", self._carry_out)
         original, get = self.api.find, self.api.get
 
@@ -160,7 +167,7 @@ class Upgraded(Scene):
 
     def _carry_out(
         self, config: Config, journal: Journal, host: Node, plan: Plan, step: str, text: str
-    ) -> None:
+    ) -> Applied:
         assert text
         for change in plan.changes:
             assert isinstance(change.resource, Trace)
@@ -178,6 +185,8 @@ class Upgraded(Scene):
                 assert change.resource.words == (self.kept[host.name],)
                 self.on_back(host.name)
                 self.runs[host.name] = Versions(OLD, "containerd", Release.parse("2.3.4"))
+        back = any(change.name == "what it ran" for change in plan.changes)
+        return Applied(plan, (), 0, {"kubelet.service": 1234.0} if back else {})
 
 
 class _Deployer(SimpleNamespace):
@@ -579,6 +588,32 @@ def test_one_that_went_back_and_is_well_is_not_stuck_with_what_was_kept(scene: U
     assert not scene.api.cordoned()
     (warning,) = [text for text in scene.texts("warning") if "kept of before" in text]
     assert "no route to host" in warning
+
+
+def test_what_the_failing_kubelet_said_is_no_proof_of_the_one_of_before(scene: Upgraded) -> None:
+    scene.on_deploy = fails
+    scene.upgrade()
+    assert scene.since == [1234.0], "when its host says that it started again"
+
+
+@pytest.mark.parametrize("ready_before", [True, False])
+def test_a_node_that_went_back_takes_pods_once_its_own_are_as_before(
+    scene: Upgraded, *, ready_before: bool
+) -> None:
+    agent = pod("agent", controller=("apps/v1", "DaemonSet"), ready=ready_before)
+    scene.api.owners["/apis/apps/v1/namespaces/shop/daemonsets/web"] = {"metadata": {"uid": "o"}}
+    scene.api.pods = [agent]
+
+    def breaks(name: str) -> None:
+        agent["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        fails(name)
+
+    scene.on_deploy = breaks
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, StuckError if ready_before else WentBackError)
+    assert scene.api.cordoned() is ready_before
+    if ready_before:
+        assert "shop/agent is not Ready" in error.message
 
 
 def test_one_that_runs_what_it_ran_and_stays_cordoned_says_so(scene: Upgraded) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from .test_apply import RUNNING, Node
 
 if TYPE_CHECKING:
     from fabnode.node.resources import TraceKind
+    from fabnode.remote.apply import Applied
 
 KUBELET, PROXY = "kubelet.service", "kube-proxy.service"
 
@@ -26,11 +28,11 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Node:
     return Node(tmp_path, request.param)
 
 
-def carry_out(node: Node, kind: TraceKind, *words: str) -> None:
+def carry_out(node: Node, kind: TraceKind, *words: str) -> Applied:
     change = Change(Trace(kind, kind, words), "keep", "")
     node.tools.forget()
     node.events.clear()
-    apply(node, Plan("n1", (change,)), node.packer, node.events.append)
+    return apply(node, Plan("n1", (change,)), node.packer, node.events.append)
 
 
 def put(node: Node, name: str, content: str) -> str:
@@ -70,6 +72,16 @@ def test_what_others_may_change_is_not_kept(node: Node, mode: int) -> None:
     Path(program).chmod(mode)
     with pytest.raises(ApplyError, match=r"others than root may change .*/bin/kubelet"):
         carry_out(node, "kept", "tag", KUBELET, program)
+
+
+def test_when_what_was_restored_has_started_is_told(node: Node) -> None:
+    """What a node reported before that comes from what was replaced."""
+    uptime, now = float(read("/proc/uptime").split()[0]), time.time()
+    start = f"ActiveEnterTimestampMonotonic={int((uptime - 60) * 1e6)}"
+    node.tools.add("systemctl", f"case $1 in show) {RUNNING}; echo {start} ;; esac")
+    program = put(node, "bin/kubelet", "old")
+    assert carry_out(node, "kept", "tag", KUBELET, program).started == {}
+    assert carry_out(node, "set kept", "tag").started == {KUBELET: pytest.approx(now - 60, abs=2)}
 
 
 def test_what_is_restored_has_the_record_of_its_start(node: Node) -> None:

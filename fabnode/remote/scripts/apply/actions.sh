@@ -4,7 +4,8 @@
 # shell; it is unpacked with its payload into a private directory, from where the file `actions` calls
 # its functions in the plan's order.
 #
-# Its records: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `key N PUBLIC`, `beat`, `end`.
+# Its records: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `key N PUBLIC`,
+# `started UNIT SECONDS`, `beat`, `end`.
 # The output of commands goes to a file, which is shown when the action fails.
 #
 # Set before it: state (fabnode's directory on the node), work (this run's), tar (the process that

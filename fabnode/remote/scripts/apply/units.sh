@@ -78,10 +78,19 @@ settle_units() { # wait until every unit that was started is steady; then write 
 	set -- $started_units
 	while [ $# -gt 0 ]; do
 		wait_steady "$1" "$3" || return
+		emit_start "$1"
 		delete_previous "$1"
 		[ "$2" = - ] || mv -f "$2" "$state/stamps/$1" || return
 		shift 3
 	done
+}
+
+# By its own clock: what it reported before comes from the process that ran then.
+emit_start() { # emit_start UNIT: when the unit that was just read started, in seconds since 1970
+	clock=$(date +%s.%N) # busybox knows no nanoseconds
+	part=${clock#*.}
+	case $part in *[!0-9]* | '' | ?) part=00 ;; *) part=${part%"${part#??}"} ;; esac
+	emit started "$1" $(((${clock%%.*}$part - (uptime - ActiveEnterTimestampMonotonic / 10000)) / 100)) >&4
 }
 
 wait_steady() { # wait_steady UNIT RESTARTS: until it has been active for a second
