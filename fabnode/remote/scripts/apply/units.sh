@@ -85,9 +85,10 @@ settle_units() { # wait until every unit that was started is steady; then write 
 	done
 }
 
-# By its own clock: what it reported before comes from the process that ran then.
+# By its own clock: what it reported before comes from the process that ran then. Busybox knows no
+# nanoseconds.
 emit_start() { # emit_start UNIT: when the unit that was just read started, in seconds since 1970
-	clock=$(date +%s.%N) # busybox knows no nanoseconds
+	clock=$(date +%s.%N)
 	part=${clock#*.}
 	case $part in *[!0-9]* | '' | ?) part=00 ;; *) part=${part%"${part#??}"} ;; esac
 	emit started "$1" $(((${clock%%.*}$part - (uptime - ActiveEnterTimestampMonotonic / 10000)) / 100)) >&4
