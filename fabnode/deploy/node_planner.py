@@ -334,9 +334,12 @@ class NodePlanner:
         if not change.drains:
             return ()
         pods = self._session.nodes.pods_that_leave(self.node.name)
-        if pods is not None and not pods:
+        if pods is not None and not pods and not change.older:
             return ()
         there = "pods may run there (this account can't list them)"
+        if pods is not None and not pods:
+            text = f"{', '.join(change.texts)}: an older kubelet may not read its state files"
+            return (Finding("error", text, program.task(f"upgrade --limit {self.node.name}")),)
         if pods is not None:
             there = f"{counted(len(pods), 'pod')} run there"
         effects = f" ({', '.join(change.effects)})" if change.effects else ""

@@ -311,7 +311,7 @@ class _Node:
             return
         resumed = begun is not None or bool(self._deployer.kept)
         operation = self._emptied(drains=extent.drains)
-        operation = replace(operation, drained=extent.drains, runtime=extent.runtime)
+        operation = replace(operation, drained=extent.drains, ends_pods=extent.ends_pods)
         operation = self._record(operation, CHANGING)
         kept = self._kept(operation, planned, extent)
         try:
@@ -321,12 +321,14 @@ class _Node:
                 self._using.uncordon(self._name, operation)
             raise
         try:
-            if planned.change.runtime:
+            if planned.change.ends_pods:
                 self._carry_out(UPGRADE, *self._ended(), text="its own pods are ended")
+            if planned.change.older:
+                self._carry_out(UPGRADE, *self._stateless(), text="its state files are set aside")
             self._deployer.deploy(
                 before_change=lambda: None,
                 # Ended pods, or what another run did, are no more as they were found.
-                seen_within=0.0 if resumed or planned.change.runtime else _FRESH,
+                seen_within=0.0 if resumed or planned.change.ends_pods else _FRESH,
             )
             operation = self._record(operation, PROVING)
             self._prove(planned)
@@ -343,7 +345,7 @@ class _Node:
         """Return what this upgrade does to pods, with what other runs of it have done."""
         change, kept = planned.change, self._deployer.kept
         return kept_set.extent(
-            drains=change.drains, runtime=change.runtime, recorded=begun, kept=kept
+            drains=change.drains, ends_pods=change.ends_pods, recorded=begun, kept=kept
         )
 
     def _soaked(self, operation: Operation, extent: Extent) -> None:
@@ -401,14 +403,22 @@ class _Node:
             if isinstance(change.resource, Binary)
             or (isinstance(change.resource, File) and not change.resource.secret)
         ]
-        root = self._deployer.node.kubelet.root
-        names = matrix().crossings.state_files if extent.drains else ()
-        state = [f"={root}/{name}" for name in names]
+        state = [f"={path}" for path in self._state_files()] if extent.drains else []
         units = [change.name for change in planned.plan.restarts]
         if kubelet.UNIT not in units:
             units.append(kubelet.UNIT)  # it may be stopped for the runtime's sake
         words = (kept_set.tag(operation), *units, *files, *state)
         return _trace("kept", f"{len(files)} files", words, "keep", "what it runs now")
+
+    def _state_files(self) -> list[str]:
+        """Return the files from which the kubelet starts, whether they are there or not."""
+        root = self._deployer.node.kubelet.root
+        return [f"{root}/{name}" for name in matrix().crossings.state_files]
+
+    def _stateless(self) -> tuple[Change, ...]:
+        """Return the changes that take what an older kubelet may not read; it is kept before."""
+        why = "an older kubelet may not read it"
+        return tuple(_trace("file", path, (path,), "remove", why) for path in self._state_files())
 
     def _halted(self) -> Change:
         """Return the change that stops the kubelet."""
@@ -418,7 +428,7 @@ class _Node:
         """Return the changes that stop the kubelet, and end what pods of the node's own run."""
         programs = self._run.config.paths.programs
         words = (f"{programs}/ctr", f"{programs}/crictl")
-        why = "ended: their runtime changes"
+        why = "ended: what runs them changes"
         return (self._halted(), _trace("pods", "pods of the node's own", words, "remove", why))
 
     def _prove(self, planned: NodePlan) -> None:
@@ -457,7 +467,7 @@ class _Node:
                 "set kept", "what it ran", (kept_set.tag(operation),), "restore", "as one set"
             )
             ended: tuple[Change, ...] = ()
-            if extent.runtime:  # what the other runtime started does not survive
+            if extent.ends_pods:  # what the other runtime started does not survive
                 ended = self._ended()
             elif extent.drains:  # it may write its state until it ends
                 ended = (self._halted(),)

@@ -34,7 +34,8 @@ class VersionChange:
 
     :param texts: what changes, in clauses. :param effects: what that does to pods, likewise.
     :param refusal: why no such upgrade is supported; empty: it is. :param advice: what is.
-    :param minor: the kubelet's minor changes. :param runtime: the runtime changes.
+    :param minor: the kubelet's minor changes. :param older: to an older one.
+    :param runtime: the runtime changes.
     """
 
     texts: tuple[str, ...] = ()
@@ -43,6 +44,17 @@ class VersionChange:
     advice: str = ""
     minor: bool = False
     runtime: bool = False
+    older: bool = False
+
+    @property
+    def ends_pods(self) -> bool:
+        """
+        Whether the pods of the node's own end before it.
+
+        Those of another runtime would be left to a daemon that does not know their shims; an older
+        kubelet starts without what it may not read, and with that goes who has which CPUs.
+        """
+        return self.runtime or self.older
 
     @property
     def drains(self) -> bool:
@@ -65,26 +77,39 @@ def version_change(old: Versions, new: Versions, *, replaced: bool = False) -> V
     texts: list[str] = []
     effects: list[str] = []
     refusal = advice = ""
-    minor = False
+    minor = older = False
     if old.kubelet and new.kubelet and old.kubelet != new.kubelet:
         texts.append(f"kubelet {old.kubelet} → {new.kubelet}")
         minor = (old.kubelet.major, old.kubelet.minor) != (new.kubelet.major, new.kubelet.minor)
         effects += upgrade_effects.kubelet_effects(old.kubelet, new.kubelet)
+        older = minor and new.kubelet < old.kubelet
     runtime = bool(old.runtime) and (
         old.runtime != new.runtime
         or (new.runtime_release is not None and old.runtime_release != new.runtime_release)
         or replaced
     )
+    if older:
+        effects.append(
+            "an older minor: its kubelet starts without the state files of the newer one, and its"
+            " own pods are ended before"
+        )
     if runtime:
         texts.append(f"{_named(old)} → {_successor(old, new)}")
         effects.append("its pods are all made again: its runtime changes")
         refusal, advice = _unsupported(old, new)
-    return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime)
+    return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime, older)
 
 
 def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
-    """Return why containerd can't be upgraded so, and what can be done; empty where it can."""
+    """Return why the runtime can't be changed so, and what can be done; empty where it can."""
     before, after = old.runtime_release, new.runtime_release
+    if new.runtime and old.runtime != new.runtime:
+        return (
+            f"{old.runtime} is not changed to {new.runtime} on a node that is in use: containers of"
+            " the node's own pods would run on beside the new ones",
+            f"configure runtime.name: {old.runtime}; or remove the node"
+            f" ({program.task('remove-node')}) and deploy to its host again",
+        )
     if old.runtime != "containerd" or new.runtime != "containerd" or not before or not after:
         return "", ""
     if after < before:

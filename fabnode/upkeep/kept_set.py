@@ -21,26 +21,26 @@ class Extent:
 
     :param drains: they leave before the change, and before the way back. Where they stay, the
         kubelet's state files stay as they are on the way back.
-    :param runtime: those of the node's own are ended with it.
+    :param ends_pods: those of the node's own are ended with it.
     """
 
     drains: bool
-    runtime: bool
+    ends_pods: bool
 
 
-def extent(*, drains: bool, runtime: bool, recorded: Operation | None, kept: str) -> Extent:
+def extent(*, drains: bool, ends_pods: bool, recorded: Operation | None, kept: str) -> Extent:
     """
     Return the extent of an upgrade that begins, or goes on.
 
-    :param drains, runtime: what this run would change by itself.
+    :param drains, ends_pods: what this run would change by itself.
     :param recorded: the operation that goes on.
     :param kept: tag of the set on the host; empty: there is none.
     """
     if not kept:  # nothing has been changed yet
-        return Extent(drains, runtime)
+        return Extent(drains, ends_pods)
     if recorded is None or tag(recorded) != kept or recorded.drained is None:
-        return Extent(drains=True, runtime=True)
-    return Extent(drains or recorded.drained, runtime or recorded.runtime is not False)
+        return Extent(drains=True, ends_pods=True)
+    return Extent(drains or recorded.drained, ends_pods or recorded.ends_pods is not False)
 
 
 def tag(operation: Operation) -> str:

@@ -51,7 +51,7 @@ class Operation:
         telling them that it is healthy while a node is drained.
     :param command: digest of the command that has run in place of a reboot.
     :param drained: of an upgrade: its pods leave before anything is changed. None: not recorded, as
-        by a fabnode that did not know this field. :param runtime: likewise: the runtime changes.
+        by a fabnode that did not know this field. :param ends_pods: likewise: the node's own end.
     """
 
     what: What
@@ -65,7 +65,7 @@ class Operation:
     excluded: bool = False
     command: str = ""
     drained: bool | None = None
-    runtime: bool | None = None
+    ends_pods: bool | None = None
 
     @property
     def text(self) -> str:
@@ -106,7 +106,7 @@ def _parsed(found: object, depth: int = 0) -> Operation:
         before=_parsed(before, depth + 1) if before else None,
         excluded=found.get("excluded") is True,
         drained=_known_bool(found.get("drained")),
-        runtime=_known_bool(found.get("runtime")),
+        ends_pods=_known_bool(found.get("ends_pods")),
         **texts,
     )
 

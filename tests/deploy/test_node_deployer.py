@@ -748,9 +748,9 @@ def test_a_join_by_a_balancer_that_was_cut_off_is_completed_without_another_toke
     [
         ("1.30.14 containerd 2.3.4", ("shop/a", "shop/b"), "and 2 pods run there: it has to be"),
         ("1.37.2 containerd 1.7.33", ("shop/a",), "containerd 1.7.33 → containerd 2.3.4"),
-        ("1.37.2 docker 20.10.24", ("shop/a",), "docker 20.10.24 → containerd 2.3.4"),
         ("1.30.14 containerd 2.3.4", None, "pods may run there (this account can't list them)"),
         ("1.30.14 containerd 2.3.4", (), ""),  # a drained one
+        ("1.38.0 containerd 2.3.4", (), "an older kubelet may not read its state files"),
         ("1.37.1 containerd 2.3.4", ("shop/a",), ""),  # a patch of the kubelet
     ],
 )
@@ -772,9 +772,19 @@ def test_a_node_with_pods_is_upgraded_by_no_deployment(
     assert [f.level for f in found] == ["error"]
     assert refusal in found[0].text
     assert "upgrade --limit n1" in found[0].fix
-    with pytest.raises(PreflightError, match="has to be drained before"):
+    with pytest.raises(PreflightError, match=r"has to be drained before|may not read its state"):
         it.deploy()
     assert not it.changes
+
+
+def test_another_runtime_is_brought_by_no_deployment(scene: Callable[..., Scene]) -> None:
+    it = scene(cluster={"version": "1.37.2"}, runtime={"version": "2.3.4"})
+    it.deploy()
+    it.runs = Versions(Release.parse("1.37.2"), "docker", Release.parse("28.0.1"))
+    it.pods = ()
+    it.machine.lose(f"{it.config.paths.programs}/kubelet")
+    with pytest.raises(PreflightError, match="docker is not changed to containerd"):
+        it.deploy()
 
 
 def test_what_another_kubelet_said_before_the_restart_is_no_proof(

@@ -547,7 +547,7 @@ def test_by_the_record_of_an_older_fabnode_all_pods_leave_before_the_way_back(
     scene.upgrade()
     record = scene.record()
     assert record
-    older = {key: value for key, value in record.items() if key not in {"drained", "runtime"}}
+    older = {key: value for key, value in record.items() if key not in {"drained", "ends_pods"}}
     scene.api.nodes["n1"]["metadata"]["annotations"]["fabnode.io/operation"] = json.dumps(older)
     scene.on_deploy = fails
     assert isinstance(scene.upgrade()["n1"].error, WentBackError)
@@ -570,6 +570,31 @@ def test_what_ran_before_is_gone_on_with_after_an_uncordon(scene: Upgraded, by: 
     assert isinstance(scene.upgrade()["n1"].error, WentBackError)
     assert "evict a (policy/v1)" in scene.api.reported
     assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
+
+
+def test_an_older_minor_starts_without_the_state_of_the_newer_one(scene: Upgraded) -> None:
+    """Its kubelet may not read that, and would not start; the way back has it still."""
+    scene.wanted = Versions(Release.parse("1.35.1"), "containerd", Release.parse("2.3.4"))
+    prospect = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert prospect
+    assert "starts without the state files of the newer one" in "; ".join(prospect.effects)
+    scene.on_deploy = fails
+    scene.upgrade()
+    count = scene.did.count("file n1")
+    assert count > 5
+    ended = ["halted n1", "pods n1"]
+    back = ["deploy n1", *ended, "set kept n1", "forgotten n1"]
+    assert scene.did == ["kept n1", *ended, *["file n1"] * count, *back]
+    assert "=/var/lib/kubelet/cpu_manager_state" in scene.words
+
+
+def test_another_runtime_is_no_upgrade(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(NEW, "docker", Release.parse("28.0.1"))
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, UpgradeRefusedError)
+    assert "containers of the node's own pods would run on" in error.message
+    assert "inv remove-node" in error.advice
+    assert (scene.did, scene.api.reported) == ([], [])
 
 
 def test_one_that_went_back_is_not_said_to_be_cordoned(scene: Upgraded) -> None:

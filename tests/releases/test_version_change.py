@@ -51,12 +51,6 @@ def test_a_node_that_has_reported_nothing() -> None:
             ("containerd 2.3.3 → containerd 2.3.4",),
             True,
         ),
-        (
-            versions("1.23.17", "docker 20.10.24"),
-            versions("1.24.17"),
-            ("kubelet 1.23.17 → 1.24.17", "docker 20.10.24 → containerd 2.3.4"),
-            True,
-        ),
         # What is not known is no change: nothing of it would be shown.
         (Versions(None), versions("1.37.2"), (), False),
         (versions("1.37.2"), versions("1.37.2", "containerd"), (), False),
@@ -79,6 +73,28 @@ def test_what_changes(old: Versions, new: Versions, texts: tuple[str, ...], drai
 )
 def test_what_a_crossing_does(old: str, new: str, effect: str) -> None:
     assert effect in version_change(versions(old), versions(new)).effects
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("docker 20.10.24", "containerd 2.3.4"), ("containerd 2.3.4", "docker")]
+)
+def test_another_runtime_is_refused(old: str, new: str) -> None:
+    found = version_change(versions("1.23.17", old), versions("1.24.17", new))
+    name = old.partition(" ")[0]
+    assert found.refusal.startswith(f"{name} is not changed to {new.partition(' ')[0]}")
+    assert f"configure runtime.name: {name}" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "older"),
+    [("1.37.2", "1.36.3", True), ("1.37.2", "1.37.1", False), ("1.36.3", "1.37.2", False)],
+)
+def test_an_older_minor_is_said_and_ends_the_nodes_own_pods(
+    old: str, new: str, older: bool
+) -> None:
+    found = version_change(versions(old), versions(new))
+    assert (found.older, found.ends_pods) == (older, older)
+    assert any(effect.startswith("an older minor") for effect in found.effects) is older
 
 
 def test_a_crossing_that_does_nothing_to_pods() -> None:

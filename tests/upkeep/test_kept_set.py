@@ -13,33 +13,33 @@ from fabnode.util.own_names import NODE_OPERATION
 
 OURS = Operation("upgrade", "changing", "a@b", "2026-11-30T10:00:00Z", cordons=True)
 PATCH, MINOR = (
-    replace(OURS, drained=False, runtime=False),
-    replace(OURS, drained=True, runtime=False),
+    replace(OURS, drained=False, ends_pods=False),
+    replace(OURS, drained=True, ends_pods=False),
 )
 TAG = kept_set.tag(OURS)
-ALL = Extent(drains=True, runtime=True)
+ALL = Extent(drains=True, ends_pods=True)
 
 
 @pytest.mark.parametrize(
     ("recorded", "kept", "extent"),
     [
-        (None, "", Extent(drains=False, runtime=False)),
-        (MINOR, "", Extent(drains=False, runtime=False)),  # it has changed nothing yet
-        (PATCH, TAG, Extent(drains=False, runtime=False)),
-        (MINOR, TAG, Extent(drains=True, runtime=False)),
-        (replace(MINOR, runtime=True), TAG, ALL),
+        (None, "", Extent(drains=False, ends_pods=False)),
+        (MINOR, "", Extent(drains=False, ends_pods=False)),  # it has changed nothing yet
+        (PATCH, TAG, Extent(drains=False, ends_pods=False)),
+        (MINOR, TAG, Extent(drains=True, ends_pods=False)),
+        (replace(MINOR, ends_pods=True), TAG, ALL),
         (OURS, TAG, ALL),  # as an older fabnode records it
         (None, TAG, ALL),  # its record ended with its cordon
         (replace(PATCH, since="2026-11-30T11:00:00Z"), TAG, ALL),
     ],
 )
 def test_what_other_runs_did_counts(recorded: Operation | None, kept: str, extent: Extent) -> None:
-    found = kept_set.extent(drains=False, runtime=False, recorded=recorded, kept=kept)
+    found = kept_set.extent(drains=False, ends_pods=False, recorded=recorded, kept=kept)
     assert found == extent
 
 
 def test_what_this_run_would_do_counts() -> None:
-    found = kept_set.extent(drains=True, runtime=True, recorded=PATCH, kept=TAG)
+    found = kept_set.extent(drains=True, ends_pods=True, recorded=PATCH, kept=TAG)
     assert found == ALL
 
 
