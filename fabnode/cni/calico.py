@@ -213,6 +213,10 @@ class Calico:
         found = daemonset.older(live, pods)
         return {n: f"{_PODS_PATH}/{name}" for n, name in found.items() if n in nodes}
 
+    def workload(self, api: Reader) -> Object | None:
+        """Return calico-node's DaemonSet."""
+        return api.find(_DAEMONSET_PATH) if self.runs_on_nodes else None
+
     def held(self, api: Reader, node: str) -> str:
         """Return how many blocks of addresses it holds for a node."""
         if self.config.calico.datastore != "kubernetes":

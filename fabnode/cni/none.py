@@ -73,6 +73,10 @@ class NoNetwork:
         """Return nothing: it has no pods."""
         return {}
 
+    def workload(self, _api: Reader) -> Object | None:
+        """Return nothing: it has none."""
+        return None
+
     def held(self, _api: Reader, _node: str) -> str:
         """Return nothing: what it holds is not known here."""
         return ""

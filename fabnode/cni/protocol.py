@@ -271,6 +271,9 @@ class Cni(Protocol):
     def older_pods(self, api: Reader, nodes: Collection[str]) -> Mapping[str, str]:
         """Return by node the path of its pod there, where that is of a template of before."""
 
+    def workload(self, api: Reader) -> Object | None:
+        """Return the workload whose pods give nodes their network; None: there is none."""
+
     def held(self, api: Reader, node: str) -> str:
         """Return what it holds for a node beside the cluster's objects, as text; or nothing."""
 

@@ -13,6 +13,7 @@ from ..kube.client import ApiError, permitted
 from ..util import program
 from ..util.errors import ClusterError
 from ..util.wait import Wait, Waiting, unobserved
+from . import network_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -83,6 +84,16 @@ class PodNetwork:
     def older_pods(self, names: Collection[str]) -> Mapping[str, str]:
         """Return by node the path of its pod there, where that is of a template of before."""
         return self._cni.older_pods(self._api, names)
+
+    def rolling(self, names: Collection[str]) -> str:
+        """Return that its pods are being replaced, by whom, and where not yet; empty: no."""
+        live = permitted(lambda: self._cni.workload(self._api))
+        found = network_before.read(live) if live else None
+        if not live or not found or not network_before.is_rolling([live]):
+            return ""
+        left = sorted(permitted(lambda: self.older_pods(names)) or ())
+        rest = f": {', '.join(left)} left" if left else ""
+        return f"{self.name} is rolled, one node at a time, {found.text}{rest}"
 
     def held(self, node: str) -> str:
         """Return what it holds for a node beside the cluster's objects; see `Cni.held`."""

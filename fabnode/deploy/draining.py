@@ -163,12 +163,14 @@ class Status:
         removed and is back, or another's.
     :param proxies: names of kube-proxies that have rights, of nodes that neither the configuration
         nor the cluster knows any more.
+    :param network: what goes on with the pod network; empty: nothing.
     """
 
     run: str
     nodes: tuple[InFlight, ...]
     unknown: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
+    network: str = ""
 
 
 def preview(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
@@ -241,6 +243,7 @@ def status(run: Run) -> Status:
         api = context.session.api
         live = context.session.nodes.current()
         holder = lease_lock.holder(api)
+        network = context.session.network.rolling([node.name for node in run.config.nodes])
         bound = permitted(lambda: proxy_binding.users(proxy_binding.read(api))) or frozenset()
     found = []
     for node in run.nodes:
@@ -253,7 +256,7 @@ def status(run: Run) -> Status:
         )
     known = {node.name for node in run.config.nodes}
     unknown = tuple(_unknown(live[name], bound) for name in sorted(live.keys() - known))
-    return Status(holder, tuple(found), unknown, ownerless(bound, known | live.keys()))
+    return Status(holder, tuple(found), unknown, ownerless(bound, known | live.keys()), network)
 
 
 def _unknown(live: Object, bound: Collection[str]) -> str:

@@ -4,12 +4,13 @@ The pod network's part of an upgrade: its images first, then its pods, node by n
 A DaemonSet's own rolling update counts no pod that is down already, and goes on past a node where
 the network is broken though its pod is Ready. So its pods are replaced here, one after another, and
 the first is proved by new pods before the second follows. What does not come up goes back to the
-template of before.
+template of before, which an annotation keeps until all is done, for a run that goes on as well.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..cni.protocol import Turn
@@ -17,7 +18,10 @@ from ..kube import node_status
 from ..kube.server_side_apply import ObjectChange
 from ..steps import pod_network
 from ..util.errors import ClusterError, FabnodeError
+from ..util.whoami import whoami
 from ..util.words import counted
+from . import network_before
+from .network_before import Before
 from .network_change import NetworkChange
 from .verification import verify_cluster
 
@@ -76,6 +80,7 @@ class NetworkUpgrade:
         wanted = wanted and bool(session.network.name)
         self._change = NetworkChange(session, journal, self._nodes, held_images, wanted=wanted)
         self._before: tuple[ObjectChange, ...] = ()
+        self._goes_on = False
 
     def prospect(self) -> NetworkProspect:
         """Return what would be done; changes nothing."""
@@ -118,9 +123,9 @@ class NetworkUpgrade:
                     "see to these nodes, and run the same command again",
                 )
             self._session.guard.obtain()
-            if wanted.rollout:
-                self._before = self._workloads(wanted.changes)
-            self._apply(wanted.changes, by_hand=bool(wanted.pods))
+            self._goes_on = not wanted.rollout
+            changes = self._with_before(wanted.changes) if wanted.pods else wanted.changes
+            self._apply(changes, by_hand=bool(wanted.pods))
             if wanted.changes:
                 log.changed(f"{counted(len(wanted.changes), 'object')} applied")
         replaced: list[str] = []
@@ -165,6 +170,12 @@ class NetworkUpgrade:
         self._journal.warn(f"{network.name}: {error.message}; it goes back to what ran")
         try:
             self._apply(self._before, by_hand=True)
+            if self._goes_on:  # others were replaced by the run that was cut off
+                older = network.older_pods(self._nodes)
+                replaced = [
+                    *replaced,
+                    *(n for n in self._nodes if n in older and n not in replaced),
+                ]
             for name in replaced:
                 with self._journal.step(name, pod_network.STEP.name, "going back") as log:
                     if path := network.older_pods([name]).get(name):
@@ -188,14 +199,21 @@ class NetworkUpgrade:
         with self._session.guard.explaining():
             self._session.manifests.apply(changes)
 
-    def _workloads(self, changes: Collection[ObjectChange]) -> tuple[ObjectChange, ...]:
-        """Return, as changes, the workloads as they are whose pods are about to be other ones."""
-        return tuple(
-            ObjectChange(_as_configured(self._session.api.get(change.path)), change.path, "update")
-            for change in changes
-            if change.action == "update"
-            and any(name.startswith("spec.template") for name in change.fields)
-        )
+    def _with_before(self, changes: Collection[ObjectChange]) -> list[ObjectChange]:
+        """Return the changes, each with what its workload is before it; and have that at hand."""
+        found, before = [], []
+        lives = {c.path: self._session.api.get(c.path) for c in changes if _is_workload(c)}
+        rolling = network_before.is_rolling(lives.values())
+        for change in changes:
+            live = lives.get(change.path)
+            was = _before(live, change, rolling=rolling) if live else None
+            if live and was:
+                back = network_before.without(_as_configured({**live, "spec": was.spec}))
+                before.append(ObjectChange(back, change.path, "update"))
+                change = network_before.remembering(change, was)
+            found.append(change)
+        self._before = tuple(before)
+        return found
 
     def _minors(self) -> set[int]:
         """Return the minors of Kubernetes that run before, during and after the upgrade."""
@@ -203,6 +221,19 @@ class NetworkUpgrade:
         kubelets = [node_status.versions(node).kubelet for node in live]
         of_all = (self._session.config.cluster.version, self._session.snapshot.version, *kubelets)
         return {release.minor for release in of_all if release}
+
+
+def _before(live: Object, change: ObjectChange, *, rolling: bool) -> Before | None:
+    """Return what a workload was before its first pod was replaced; None: none is."""
+    if rolling and (known := network_before.read(live)):
+        return known
+    if not any(name.startswith("spec.template") for name in change.fields):
+        return None
+    return Before(live["spec"], whoami(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _is_workload(change: ObjectChange) -> bool:
+    return change.action == "update" and "template" in (change.object.get("spec") or {})
 
 
 def _as_configured(live: Object) -> Object:

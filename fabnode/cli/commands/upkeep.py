@@ -123,6 +123,9 @@ def status(options: Options) -> None:
         app.print_text(found.run or "no run is changing this cluster")
         rows = [(each.node, each.cordon or "no", each.operation or "–") for each in found.nodes]
         app.print_table(("NODE", "CORDONED", "IN FLIGHT"), rows)
+        if found.network:
+            upgrade = program.task("upgrade")
+            app.print_text(f"{found.network}; `{upgrade}` goes on")
         if found.unknown:
             app.print_text("not in the configuration (removed and back again, or somebody else's):")
         for text in found.unknown:

@@ -44,6 +44,14 @@ def test_rights_of_nodes_that_are_gone_stand_with_what_takes_them(
     assert loads(capsys.readouterr().out)["proxies"] == list(names)
 
 
+def test_a_network_that_is_rolled_stands_with_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(draining, "status", lambda _: Status("", (), network="Net is rolled"))
+    upkeep.status(Options())
+    assert "Net is rolled; `inv upgrade` goes on" in capsys.readouterr().out
+
+
 def test_a_node_that_nobody_configured_stands_with_what_ends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
