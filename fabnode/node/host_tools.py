@@ -34,7 +34,8 @@ NEEDED: Mapping[str, str] = MappingProxyType(
         "sed": "sed",
         "tar": "tar",
         **dict.fromkeys(
-            ("chmod", "chown", "cut", "env", "mkdir", "mv", "rm", "sleep", "tail"), _COREUTILS
+            ("chmod", "chown", "cut", "env", "mkdir", "mv", "rm", "sleep", "sync", "tail"),
+            _COREUTILS,
         ),
     }
 )

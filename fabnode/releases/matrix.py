@@ -147,6 +147,7 @@ class Containerd:
     A release series of containerd.
 
     :param config: version of its config.toml. :param hosts_dir: it reads /etc/containerd/certs.d.
+    :param sync_fs: it can write to the disk what it unpacks.
     :param bin_dirs: it calls the folders of CNI plugins so, and not `bin_dir`.
     :param fits: minors of Kubernetes that its makers recommend it for.
     """
@@ -155,6 +156,7 @@ class Containerd:
     cri: tuple[Cri, ...]
     config: Literal[2, 3, 4]
     hosts_dir: bool = True
+    sync_fs: bool = True
     bin_dirs: bool = False
     fits: MinorRange
     source: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from ..node import layout
 from ..node.resources import (
     Absent,
     Binary,
@@ -145,7 +146,7 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None, record: str = "")
             members.append(member)
     if plan.restarts:
         lines.append(_call("run_action", str(len(plan.changes)), "settle_units"))
-    lines += [_call("delete_replaced"), _call("emit", "end")]
+    lines += [f"{_call('sync_written')} || exit 1", _call("delete_replaced"), _call("emit", "end")]
     return Actions("\n".join([*lines, ""]), tuple(members))
 
 
@@ -199,7 +200,8 @@ def _action(
             reload = "reload" if change.reload else "-"
             return ["start_unit", unit, name, reload], Member(name, _stamp(change.stamp))
         case ClientCertificate(path=path, unit=unit, timeout=timeout, key=key):
-            return ["wait_certificate", path, unit, str(timeout), key], None
+            own = layout.KUBELET_KUBECONFIG
+            return ["wait_certificate", path, unit, str(timeout), key, own], None
         case EditedFile(path=path, content=content, before=before, mode=mode):
             sha256 = hashlib.sha256(content).hexdigest()
             target = (path, f"{mode:04o}", sha256)

@@ -27,6 +27,7 @@ PROGRAMS = {
         "apply/lifetime",
         "apply/payload",
         "apply/digests",
+        "apply/durable",
         "apply/files",
         "apply/download",
         "apply/neighbours",

@@ -60,6 +60,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         handlers=_handlers(inputs),
         cni=_cni_folders(inputs, line),
         hosts_dir=line.hosts_dir,
+        sync_fs=line.sync_fs,
     )
     unit = render(
         "runtime/containerd.service",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from .harness import NODES, eventually
+from .harness import LONG, NODES, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .harness import Lab
 
 NAMESPACE = "work"
@@ -24,10 +26,18 @@ _SERVE = (
 
 
 class Workload:
-    """Pods `web-<node>` that answer with their node's name on port 8080."""
+    """
+    Pods `web-<node>` that answer with their node's name on port 8080.
+
+    All waiting is as long as the patience of the lab makes it: emulated machines take their time.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
+        self._slowness = lab.patience / LONG
+
+    def _eventually(self, condition: Callable[[], bool]) -> None:
+        eventually(condition, 60 * self._slowness)
 
     def start(self, *nodes: str) -> None:
         """Make what is missing, and wait until all run."""
@@ -42,9 +52,11 @@ class Workload:
             self._lab.kubectl("apply", "-f", "-", stdin=text)
             return True
 
-        eventually(applied)
+        self._eventually(applied)
         names = [f"pod/web-{node}" for node in nodes or NODES]
-        self.kubectl("wait", "--for=condition=Ready", "--timeout=180s", *names)
+        self.kubectl(
+            "wait", "--for=condition=Ready", f"--timeout={180 * self._slowness:.0f}s", *names
+        )
 
     def _remove_pods_of_former_nodes(self) -> None:
         """Delete pods of Node objects that are gone: they look Ready until they are collected."""
@@ -75,16 +87,16 @@ class Workload:
 
     def fetch(self, source: str, url: str) -> str:
         """Have the pod on one node fetch a URL; return what it got or nothing."""
-        command = f"timeout 3 wget -q -O - {url} || true"
+        command = f"timeout {3 * self._slowness:.0f} wget -q -O - {url} || true"
         return self.kubectl("exec", f"web-{source}", "--", "sh", "-c", command).strip()
 
     def prove_policies(self, *ways: tuple[str, str]) -> None:
         """See pods reach each other; a NetworkPolicy cut it, and its removal restore it."""
-        eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
+        self._eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
         self.kubectl("apply", "-f", "-", stdin=_DENY_ALL)
-        eventually(lambda: not any(self.ask(a, b) for a, b in ways))
+        self._eventually(lambda: not any(self.ask(a, b) for a, b in ways))
         self.kubectl("delete", "networkpolicy", "deny-all")
-        eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
+        self._eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
 
     def service(self) -> str:
         """Make a Service before all pods; return its URL by its address."""

@@ -42,6 +42,7 @@ def test_a_host_is_its_kernel_its_disk_and_its_cable(layout: Layout) -> None:
         "virtio-net-pci,netdev=cable,mac=52:54:00:63:09:0c,romfile="
     ]
     assert options(words, "-accel") == ["tcg,thread=multi"]
+    assert options(words, "-cpu") == ["Westmere"]
     assert "-no-reboot" not in words, "a host that reboots comes back"
 
 

@@ -9,7 +9,7 @@ record_baseline() { # record_baseline FILE…: of which any shows that a deploym
 	for file in "$state/baseline" "$state/stamps" "$@"; do
 		[ ! -e "$file" ] || return 0
 	done
-	observe_surroundings >baseline && keep_files_before && ln -T baseline "$state/baseline" || {
+	observe_surroundings >baseline && keep_files_before && sync -- baseline && ln -T baseline "$state/baseline" || {
 		echo "the record of the host as it was can't be written to $state" >&2
 		exit 1
 	}
@@ -28,5 +28,6 @@ keep_files_before() { # of those that are observed
 		copy=$state/before$path
 		mkdir -p "${copy%/*}" || exit
 		[ ! -h "$path" ] && ln -T "$path" "$copy" 2>/dev/null || cp -pP -- "$path" "$copy" || exit
+		[ -h "$copy" ] || sync -- "$copy" || exit
 	done
 }

@@ -44,11 +44,14 @@ move_sibling() { # move_sibling PATH MODE SHA256: $sibling, which has that diges
 	sibling=
 	# So that the next probe need not hash it; the fields are the probe's.
 	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"
+	note_written "$1"
 	record_written "$1"
 }
 
 record_written() { # record_written PATH: what a reset may take away, for it is fabnode's
-	[ ! -d "$state" ] || grep -qsxF -e "$1" "$state/written" || printf '%s\n' "$1" >>"$state/written"
+	[ ! -d "$state" ] || grep -qsxF -e "$1" "$state/written" || {
+		printf '%s\n' "$1" >>"$state/written" && note_written "$state/written"
+	}
 }
 
 own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlink's target
@@ -76,7 +79,7 @@ set_mode() { # set_mode PATH MODE: of a folder, or of a file that root alone cou
 		rm -f "$sibling" && (set -C && cat -- "$1" >"$sibling") && own_by_root "$sibling" "$2" && mv -fT "$sibling" "$1" || return
 		sibling=
 	fi
-	own_by_root "$1" "$2"
+	own_by_root "$1" "$2" && note_written "$1"
 }
 
 make_directory() { # make_directory PATH MODE
@@ -84,7 +87,7 @@ make_directory() { # make_directory PATH MODE
 }
 
 remove_file() { # remove_file PATH
-	rm -f "$1"
+	rm -f "$1" && note_written "$1"
 }
 
 retire_program() { # retire_program PATH ARGUMENT…: takes away what it left in the kernel, and goes

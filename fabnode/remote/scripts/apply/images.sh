@@ -63,6 +63,7 @@ record_images() { # record_images STORE SHA256 REFERENCE…: those that an archi
 		}
 		grep -sv " $reference\$" "$state/images" >"$state/images.new"
 		echo "$archive $reference" >>"$state/images.new" && mv -f "$state/images.new" "$state/images" || return
+		note_written "$state/images"
 	done
 }
 

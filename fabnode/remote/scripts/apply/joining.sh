@@ -1,7 +1,7 @@
 # The wait for the kubelet's certificate.
 # shellcheck shell=sh disable=SC2154 # set by other parts
 
-wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY
+wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY KUBECONFIG: both files are the kubelet's
 	read_unit "$2"
 	restarts=$NRestarts turns=0 public_key=
 	# Restarts since this run started it count as well.
@@ -31,6 +31,8 @@ wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY
 			return 1
 		fi
 	done
+	# Before the bootstrap kubeconfig goes: a kubelet that finds none of them whole can't start again.
+	note_written "$1" "$5" && sync_written || return
 	[ -z "$temporary" ] || rm -f "$temporary"
 	rm -f "$(replaced_path "$1")" # left there if the host went down during an earlier renewal
 }

@@ -48,7 +48,7 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: what is not kept yet; =: a
 	}
 	count=$(wc -l <"$into/list") # no number in the list is greater
 	{ cat "$into/list" && keep_more "$into" "$@"; } >"$into/list.new" || return
-	sync -- "$into/list.new" && mv -f "$into/list.new" "$into/list" || return
+	find "$into" -type f -exec sync -- {} + && mv -f "$into/list.new" "$into/list" || return
 	printf '%s\n' "$tag" >"$into/tag.new" && sync -- "$into/tag.new" && mv -f "$into/tag.new" "$into/tag" || return
 	[ "$into" = "$kept" ] || mv -T "$into" "$kept"
 }
@@ -86,6 +86,7 @@ restore_kept_file() { # restore_kept_file NUMBER|- PATH
 		echo "$2 is a symlink"
 		return 1
 	}
+	note_written "$2"
 	if [ "$1" = - ]; then
 		rm -f -- "$2"
 		return

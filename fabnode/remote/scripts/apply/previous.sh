@@ -54,7 +54,7 @@ restore_file() { # restore_file PATH: fails where it was not replaced
 		rm -f "$1" "$previous"
 	else
 		[ -e "$previous" ] && mv -fT "$previous" "$1"
-	fi
+	fi && note_written "$1"
 }
 
 restore_previous() { # at the end: of units that failed, in this run alone

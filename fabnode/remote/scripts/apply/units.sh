@@ -72,6 +72,8 @@ enable_unit() { # enable_unit UNIT: without the reload systemd would go on calli
 }
 
 settle_units() { # wait until every unit that was started is steady; then write its stamp
+	# Meanwhile, for it takes a moment as well; no stamp is to be there before what it speaks of.
+	sync_written || return
 	mkdir -p "$state/stamps"
 	IFS=' '
 	# shellcheck disable=SC2086 # a list
@@ -80,7 +82,7 @@ settle_units() { # wait until every unit that was started is steady; then write 
 		wait_steady "$1" "$3" || return
 		emit_start "$1"
 		delete_previous "$1"
-		[ "$2" = - ] || mv -f "$2" "$state/stamps/$1" || return
+		[ "$2" = - ] || { mv -f "$2" "$state/stamps/$1" && note_written "$state/stamps/$1"; } || return
 		shift 3
 	done
 }
