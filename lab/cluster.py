@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from . import cache, cgroups, controlplane, hosts, network, support, sysctls, versions
 from . import state as states
+from .defaults import FAMILIES
 from .errors import LabError, LabInputError
 from .layout import MAX_CONTROL_PLANES, MAX_NODES, Host, Layout, check_name, folder_for, free_subnet
 from .outputs import complete, write_outputs
@@ -164,6 +165,10 @@ def check(name: str, wanted: State) -> None:
         raise LabInputError(
             f"a host's Debian is {' or '.join(versions.SUITES)}, not {wanted.suite}"
         )
+    if wanted.family not in FAMILIES:
+        raise LabInputError(f"a family is {', '.join(FAMILIES)}, not {wanted.family!r}")
+    if wanted.family != FAMILIES[0] and wanted.runtime == versions.DOCKER:
+        raise LabInputError("a lab with docker is of ipv4: leave out --family or --runtime docker")
     if wanted.vm and wanted.runtime == versions.DOCKER:
         raise LabInputError("virtual hosts have no docker: leave out --vm or --runtime docker")
     for package in wanted.packages:
@@ -182,7 +187,7 @@ def _begun(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
     found = states.load(name, parent)
     if found is None:
         subnet = free_subnet(network.networks())
-        layout = Layout(name, folder_for(name, parent), subnet)
+        layout = Layout(name, folder_for(name, parent), subnet, wanted.family)
         return layout, replace(wanted, subnet=str(subnet), sysctls=sysctls.current())
     layout, state = found
     if _made_of(state) != _made_of(wanted):
@@ -195,6 +200,7 @@ def _made_of(state: State) -> str:
     packages = f" with {', '.join(state.packages)}" if state.packages else ""
     virtual = "virtual " if state.vm else ""
     several = f" with {state.control_planes} API servers" if state.control_planes > 1 else ""
+    several += f" by {state.family}" if state.family != FAMILIES[0] else ""
     return (
         f"Kubernetes {state.kubernetes}{several} and {state.runtime} on {virtual}hosts of Debian"
         f" {state.suite}{packages}"

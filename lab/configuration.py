@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-from .layout import DNS_ADDRESS, POD_CIDR, SERVICE_CIDR, Host, Layout
+from fabnode.util.families import in_url
+
+from .layout import Host, Layout
 from .pki import TRUSTED
 from .state import State
 from .versions import BUSYBOX_IMAGE, CALICO, DOCKER, PAUSE_IMAGE
@@ -37,7 +39,7 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
         "known_hosts": [str(layout.known_hosts)],
     }
     if state.jump:
-        ssh["gateway"] = f"{layout.jump().user}@{layout.jump().address}:22"
+        ssh["gateway"] = f"{layout.jump().user}@{in_url(str(layout.jump().address))}:22"
     several = layout.apiservers(state.control_planes)
     whole: dict[str, Any] = {
         "cluster": {
@@ -46,9 +48,9 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
             "apiserver": several if len(several) > 1 else layout.apiserver,
             "ca": str(layout.pki / "ca.pem"),
             "kubeconfig": str(layout.kubeconfig),
-            "service_cidr": SERVICE_CIDR,
-            "pod_cidr": POD_CIDR,
-            "dns_address": DNS_ADDRESS,
+            "service_cidr": layout.service_cidr,
+            "pod_cidr": layout.pod_cidr,
+            "dns_address": layout.dns_address,
             "dns_domain": "cluster.local",
         },
         "ssh": ssh,
@@ -105,6 +107,8 @@ def _as_long_ago(whole: dict[str, Any], layout: Layout) -> None:
 
 def _node(layout: Layout, state: State, node: Host) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": state.node_name(node), "address": str(node.address)}
+    if node.second:
+        entry["ip"] = f"{node.address},{node.second}"
     if node.user != "root":
         entry["ssh"] = {"user": node.user}
     if node.user == "ops":

@@ -5,16 +5,16 @@ from __future__ import annotations
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import urllib3
 
+from fabnode.util.families import in_url
 from fabnode.util.wait import Wait
 
 from . import cache, cgroups, configuration, pki, processes, versions
 from .errors import LabError
-from .layout import MAX_CONTROL_PLANES, POD_CIDR, SERVICE_CIDR, Layout
+from .layout import MAX_CONTROL_PLANES, Address, Layout
 from .pki import TRUSTED
 
 READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
@@ -74,7 +74,7 @@ def commands(
 
 def _etcd(layout: Layout, binaries: Path) -> list[str]:
     pki_folder, client = layout.pki, layout.etcd
-    peer = f"https://{layout.gateway}:2380"
+    peer = f"https://{in_url(str(layout.gateway))}:2380"
     return [
         str(binaries / "etcd"),
         "--name=lab",
@@ -97,7 +97,7 @@ def _etcd(layout: Layout, binaries: Path) -> list[str]:
     ]
 
 
-def _apiserver(layout: Layout, binaries: Path, name: str, address: IPv4Address) -> list[str]:
+def _apiserver(layout: Layout, binaries: Path, name: str, address: Address) -> list[str]:
     folder = layout.pki
     audit = name.replace("kube-apiserver", "audit")
     return [
@@ -121,7 +121,7 @@ def _apiserver(layout: Layout, binaries: Path, name: str, address: IPv4Address) 
         "--enable-bootstrap-token-auth",
         f"--token-auth-file={layout.token_file}",
         "--allow-privileged=true",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--service-cluster-ip-range={layout.service_cidr}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={folder / 'service-account.pub'}",
         f"--service-account-signing-key-file={folder / 'service-account-key.pem'}",
@@ -143,8 +143,8 @@ def _controller_manager(layout: Layout, binaries: Path) -> list[str]:
         "--use-service-account-credentials",
         "--controllers=*,bootstrapsigner,tokencleaner",
         "--allocate-node-cidrs",
-        f"--cluster-cidr={POD_CIDR}",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--cluster-cidr={layout.pod_cidr}",
+        f"--service-cluster-ip-range={layout.service_cidr}",
         "--leader-elect=false",  # there is one
     ]
 

@@ -8,3 +8,4 @@ DOCKER = "docker"  # brought along by the hosts: Debian's docker.io
 RUNTIMES = ("containerd", DOCKER)
 DEBIAN = "bookworm"  # of the hosts, whatever the machine itself runs
 SUITES = (DEBIAN, "trixie")
+FAMILIES = ("ipv4", "ipv6", "dual")  # of hosts, pods and Services

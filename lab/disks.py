@@ -87,12 +87,30 @@ def own_files(layout: Layout, host: Host) -> dict[str, str]:
         "etc/resolv.conf": f"nameserver {layout.gateway}\noptions timeout:1 attempts:1\n",
         # Sorts before systemd's own 80-container-host0.network, which would ask DHCP. A container's
         # interface is host0, a virtual host's named by its place on the PCI bus.
-        "etc/systemd/network/10-lab.network": (
-            "[Match]\nName=host0 en*\n\n[Network]\n"
-            f"Address={host.address}/{layout.subnet.prefixlen}\nGateway={layout.gateway}\n"
-            "LinkLocalAddressing=no\nLLDP=no\nEmitLLDP=no\nIPv6AcceptRA=no\n"
-        ),
+        "etc/systemd/network/10-lab.network": _network(layout, host),
     }
+
+
+def _network(layout: Layout, host: Host) -> str:
+    """Return a host's addresses and routes as systemd-networkd takes them."""
+    both, of_ipv4 = layout.family == "dual", layout.family == "ipv4"
+    links, more = "LinkLocalAddressing=no\n", ""
+    if of_ipv4 or both:
+        links = (
+            f"Address={host.address}/{layout.subnet.prefixlen}\nGateway={layout.gateway}\n{links}"
+        )
+    if not of_ipv4:
+        # Neighbours are found by link-local addresses; nobody else has any of these.
+        links = links.replace("=no", "=ipv6")
+        own = f"{host.second if both else host.address}/{layout.subnet6.prefixlen}"
+        more = (
+            f"\n[Address]\nAddress={own}\nDuplicateAddressDetection=none\n"
+            f"\n[Route]\nGateway={layout.subnet6[1]}\n"
+        )
+    return (
+        f"[Match]\nName=host0 en*\n\n[Network]\n{links}"
+        f"LLDP=no\nEmitLLDP=no\nIPv6AcceptRA=no\n{more}"
+    )
 
 
 def mount(folder: Path) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
-from .defaults import DEFAULT_NAME
+from fabnode.util.families import in_url
+
+from .defaults import DEFAULT_NAME, FAMILIES
 from .errors import LabError, LabInputError
 
 SERVICE_CIDR = "10.68.0.0/16"
 POD_CIDR = "172.20.0.0/16"
 DNS_ADDRESS = "10.68.0.2"
+# Unique local addresses (RFC 4193). Nodes get /64 of pods' /56; 20 bits are what apiservers take.
+SERVICE_CIDR6 = "fd00:10:68::/108"
+POD_CIDR6 = "fd00:172:20::/56"
+DNS_ADDRESS6 = "fd00:10:68::2"
+Address = IPv4Address | IPv6Address
 JUMP = "jump"
 MAX_NODES = 200
 MAX_CONTROL_PLANES = 5
@@ -20,20 +27,31 @@ MAX_CONTROL_PLANES = 5
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host of a lab. ``user`` is whom fabnode logs in as."""
+    """
+    One host of a lab. ``user`` is whom fabnode logs in as.
+
+    ``second`` is its other address in a lab of two families.
+    """
 
     name: str
-    address: IPv4Address
+    address: Address
     user: str
+    second: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything of one lab is, and what its parts are called."""
+    """
+    Where everything of one lab is, and what its parts are called.
+
+    ``family`` is that of hosts, pods and Services: one of ``defaults.FAMILIES``. The machine itself
+    has an address of ``subnet`` with each, by which labs know each other's subnets.
+    """
 
     name: str
     folder: Path
     subnet: IPv4Network
+    family: str = FAMILIES[0]
 
     @property
     def bridge(self) -> str:
@@ -41,27 +59,65 @@ class Layout:
         return f"fab-{self.name}"
 
     @property
-    def gateway(self) -> IPv4Address:
+    def subnet6(self) -> IPv6Network:
+        """Return the lab's network of IPv6, as much its own as the other."""
+        return IPv6Network(f"fd00:10:99:{self.subnet.network_address.packed[2]:x}::/64")
+
+    @property
+    def gateway(self) -> Address:
         """Return the machine's own address on the bridge, where the API server listens."""
-        return self.subnet[1]
+        return self._address(1)
 
     @property
     def apiserver(self) -> str:
         """Return the API server's URL."""
-        return f"https://{self.gateway}:6443"
+        return f"https://{in_url(str(self.gateway))}:6443"
 
-    def control_planes(self, count: int) -> list[IPv4Address]:
+    def control_planes(self, count: int) -> list[Address]:
         """Return the addresses of so many API servers; the jump host has the second."""
-        return [self.gateway, *(self.subnet[2 + number] for number in range(1, count))]
+        return [self.gateway, *(self._address(2 + number) for number in range(1, count))]
 
     def apiservers(self, count: int) -> list[str]:
         """Return the URLs of so many API servers."""
-        return [f"https://{address}:6443" for address in self.control_planes(count)]
+        return [f"https://{in_url(str(each))}:6443" for each in self.control_planes(count)]
+
+    def on_bridge(self, count: int) -> list[str]:
+        """Return the machine's addresses on the bridge, each with its length."""
+        others = self.control_planes(count)[1:]
+        mine = [f"{self.subnet[1]}/{self.subnet.prefixlen}"]
+        if self.family != "ipv4":
+            mine.append(f"{self.subnet6[1]}/{self.subnet6.prefixlen}")
+        return [*mine, *(f"{each}/{each.max_prefixlen}" for each in others)]
+
+    @property
+    def service_cidr(self) -> str:
+        """Return the networks of Services, of which the first is that of the API server."""
+        return self._of_family(SERVICE_CIDR, SERVICE_CIDR6)
+
+    @property
+    def pod_cidr(self) -> str:
+        """Return the networks of pods."""
+        return self._of_family(POD_CIDR, POD_CIDR6)
+
+    @property
+    def dns_address(self) -> str:
+        """Return the address that pods would ask for names."""
+        return DNS_ADDRESS6 if self.family == "ipv6" else DNS_ADDRESS
+
+    def _of_family(self, first: str, second: str) -> str:
+        return {"ipv4": first, "ipv6": second, "dual": f"{first},{second}"}[self.family]
+
+    def _address(self, number: int) -> Address:
+        return (self.subnet6 if self.family == "ipv6" else self.subnet)[number]
+
+    def _host(self, name: str, number: int, user: str) -> Host:
+        second = self.subnet6[number] if self.family == "dual" else None
+        return Host(name, self._address(number), user, second)
 
     @property
     def etcd(self) -> str:
         """Return etcd's URL, which hosts reach as well."""
-        return f"https://{self.gateway}:2379"
+        return f"https://{in_url(str(self.gateway))}:2379"
 
     @property
     def pki(self) -> Path:
@@ -141,7 +197,7 @@ class Layout:
     def node(self, number: int) -> Host:
         """Return node ``number``, counted from 1; the second and third are not root's."""
         user = {2: "ops", 3: "dev"}.get(number, "root")
-        return Host(f"n{number}", self.subnet[10 + number], user)
+        return self._host(f"n{number}", 10 + number, user)
 
     def nodes(self, count: int) -> list[Host]:
         """Return the first ``count`` nodes."""
@@ -149,7 +205,7 @@ class Layout:
 
     def jump(self) -> Host:
         """Return the jump host."""
-        return Host(JUMP, self.subnet[2], "ops")
+        return self._host(JUMP, 2, "ops")
 
     def host(self, name: str) -> Host:
         """Return the host of that name."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from typing import Any
 from .errors import LabError
 from .layout import Layout
 from .shell import run, succeeds
+
+_FILTERS = ("iptables", "ip6tables")
 
 
 def owned(layout: Layout) -> bool:
@@ -54,20 +57,23 @@ def claim(layout: Layout) -> None:
 
 def up(layout: Layout, control_planes: int = 1) -> None:
     """Give the bridge its addresses, and let its traffic through a closed firewall."""
-    first, *others = layout.control_planes(control_planes)
-    for address in (f"{first}/{layout.subnet.prefixlen}", *(f"{each}/32" for each in others)):
-        run("ip", "address", "replace", address, "dev", layout.bridge)
+    for address in layout.on_bridge(control_planes):
+        # An API server binds to it at once, and this prefix is nobody else's.
+        at_once = ("nodad",) if ":" in address else ()
+        run("ip", "address", "replace", address, "dev", layout.bridge, *at_once)
     run("ip", "link", "set", layout.bridge, "up")
     for rule in _rules(layout):
-        if _drops(rule[0]) and not succeeds("iptables", "-w", "-C", *rule):
-            run("iptables", "-w", "-I", *rule)
+        for program in _FILTERS:
+            if _drops(program, rule[0]) and not succeeds(program, "-w", "-C", *rule):
+                run(program, "-w", "-I", *rule)
 
 
 def down(layout: Layout) -> None:
     """Remove the bridge and the firewall's rules; gone already is no error."""
     for rule in _rules(layout):
-        while succeeds("iptables", "-w", "-D", *rule):
-            pass
+        for program in filter(shutil.which, _FILTERS):
+            while succeeds(program, "-w", "-D", *rule):
+                pass
     if owned(layout):
         run("ip", "link", "delete", layout.bridge)
 
@@ -148,11 +154,11 @@ def _rules(layout: Layout) -> list[list[str]]:
     return [["FORWARD", *inside, "-o", layout.bridge, *comment], ["INPUT", *inside, *comment]]
 
 
-def _drops(chain: str) -> bool:
+def _drops(program: str, chain: str) -> bool:
     """Return whether a chain of the firewall refuses what no rule allows (docker, ufw)."""
     try:
         done = subprocess.run(
-            ["iptables", "-w", "-S", chain], capture_output=True, text=True, check=False
+            [program, "-w", "-S", chain], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return False

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fabnode.util.atomic_write import atomic_write
+from fabnode.util.families import each
 
-from .layout import MAX_CONTROL_PLANES, SERVICE_CIDR, Layout
+from .layout import MAX_CONTROL_PLANES, Layout
 
 VALID_DAYS = 3650
 TRUSTED = "trusted-ca.pem"  # whom the control plane trusts: the CA, and while it changes, two
@@ -39,16 +40,16 @@ class Leaf:
 
 def leaves(layout: Layout) -> tuple[Leaf, ...]:
     """Return the cluster's certificates, but the nodes' own: those are fabnode's to get."""
-    first_service = str(ipaddress.ip_network(SERVICE_CIDR)[1])
+    first_services = [str(ipaddress.ip_network(c)[1]) for c in each(layout.service_cidr)]
     service = [f"kubernetes.default.svc.{domain}" for domain in ("cluster.local",)]
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", *service, "localhost"]
-    addresses = [str(each) for each in layout.control_planes(MAX_CONTROL_PLANES)]
+    addresses = [str(address) for address in layout.control_planes(MAX_CONTROL_PLANES)]
     return (
         Leaf(
             "apiserver",
             "kube-apiserver",
             # Each by its own address, and all by one name.
-            names=(*names, *addresses, first_service, "127.0.0.1"),
+            names=(*names, *addresses, *first_services, "127.0.0.1"),
         ),
         Leaf("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
         Leaf("controller-manager", "system:kube-controller-manager"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fabnode.util.atomic_write import atomic_write
 
+from .defaults import FAMILIES
 from .layout import Host, Layout, folder_for
 from .versions import DEBIAN, DOCKER
 
@@ -21,7 +22,8 @@ class State:
     ``kubernetes`` is the release of the nodes, ``suite`` the hosts' Debian, ``packages`` what is
     installed on them beside what a lab needs; with ``vm`` they are virtual machines, but the jump
     host. ``control_planes`` API servers share one etcd. ``sysctls`` are the machine's settings as
-    they were before the first host booted, to be put back at the end.
+    they were before the first host booted, to be put back at the end. ``family`` is of hosts, pods
+    and Services.
     """
 
     nodes: int
@@ -34,6 +36,7 @@ class State:
     vm: bool = False
     control_planes: int = 1
     sysctls: dict[str, str] = field(default_factory=dict)
+    family: str = FAMILIES[0]
 
     def node_name(self, host: Host) -> str:
         """Return what a host's node is called; with docker, as long ago, by its address."""
@@ -52,7 +55,7 @@ def load(name: str, parent: Path) -> tuple[Layout, State] | None:
     except FileNotFoundError:
         return None
     state = State(**saved | {"packages": tuple(saved.get("packages", ()))})
-    return Layout(name, folder, IPv4Network(state.subnet)), state
+    return Layout(name, folder, IPv4Network(state.subnet), state.family), state
 
 
 def save(layout: Layout, state: State) -> None:

@@ -38,6 +38,7 @@ PROJECT = Path(__file__).parent.parent
         "suite": f"the hosts' Debian: {' or '.join(defaults.SUITES)} ({defaults.DEBIAN})",
         "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",
         "control_planes": "how many API servers, of one etcd; hosts then have HAProxy (1)",
+        "family": f"of hosts, pods and Services: {', '.join(defaults.FAMILIES)} (ipv4)",
         "vm": "hosts are virtual machines: a kernel, cgroups (version 2) and a disk of their own",
     }
 )
@@ -52,6 +53,7 @@ def up(
     packages: str = "",
     vm: bool = False,
     control_planes: int = whole("--control-planes", 1),
+    family: str = defaults.FAMILIES[0],
 ) -> None:
     """
     Bring up a control plane and bare hosts here.
@@ -61,11 +63,12 @@ def up(
     inv lab.up --suite trixie --packages sudo-rs,tcsh
     inv lab.up --vm --nodes 2
     inv lab.up --control-planes 3
+    inv lab.up --family dual
     """
     with _sentences():
         more = tuple(sorted({package for package in packages.split(",") if package}))
         wanted = lab.state.State(
-            nodes, kubernetes, jump, "", runtime, suite, more, vm, control_planes
+            nodes, kubernetes, jump, "", runtime, suite, more, vm, control_planes, family=family
         )
         layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
@@ -107,6 +110,8 @@ def status(_: Context, name: str = DEFAULT_NAME) -> None:
         if not all(on for *_, on in rows):
             several = state.control_planes
             more = f" --control-planes {several}" if several > 1 else ""
+            if state.family != defaults.FAMILIES[0]:
+                more += f" --family {state.family}"
             again = f"inv lab.up --nodes {state.nodes}{more}{_option(name)}"
             raise Exit(f"parts are off: `{again}`", code=1)
 
@@ -200,6 +205,8 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
     """
     with _sentences():
         layout, state = _lab(name)
+        if state.family != defaults.FAMILIES[0]:
+            raise LabInputError("such a node is of ipv4, as this lab is not")
         lab.kubeasz.make(layout, state, layout.host(host), shape, Progress())
 
 

@@ -44,6 +44,29 @@ DOCUMENT: dict[str, Any] = {
 }
 """The smallest configuration: three nodes, all else default."""
 
+DUAL: dict[str, Any] = {
+    "cluster": {
+        "service_cidr": "10.68.0.0/16,fd00:10:68::/108",
+        "pod_cidr": ["172.20.0.0/16", "fd00:172:20::/56"],
+    },
+    "nodes": [
+        {"name": f"n{n}", "address": f"192.0.2.1{n}", "ip": f"192.0.2.1{n},2001:db8::1{n}"}
+        for n in (1, 2, 3)
+    ],
+}
+"""What makes of it one of two families."""
+
+IPV6: dict[str, Any] = {
+    "cluster": {
+        "apiserver": "https://[2001:db8::1]:6443",
+        "service_cidr": "fd00:10:68::/108",
+        "pod_cidr": "fd00:172:20::/56",
+        "dns_address": "fd00:10:68::2",
+    },
+    "nodes": [{"name": f"n{n}", "address": f"2001:db8::1{n}"} for n in (1, 2, 3)],
+}
+"""What makes of it one of IPv6 alone."""
+
 
 @cache
 def authority(

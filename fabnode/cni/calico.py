@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..releases import compatibility
 from ..util.words import counted
-from . import calico_health, calico_ipam, calico_manifest, calico_pools, daemonset
+from . import calico_families, calico_health, calico_ipam, calico_manifest, calico_pools, daemonset
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
 from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout, Turn
 
@@ -39,6 +39,7 @@ _MODULES = {
     "bird": MappingProxyType({"ipip": "Calico's IPIP"}),
 }
 _HEADERS = {"vxlan": 50, "bird": 20}  # bytes: IP, UDP, VXLAN and Ethernet; a second IP
+_IPV6_MORE = 20  # bytes by which IPv6's header is longer than IPv4's
 _VXLAN = Port("udp", 4789, "pods' VXLAN, from all nodes")
 _BGP = Port("tcp", 179, "Calico's BGP, from all nodes")
 _IPIP = Port("ipip", 0, "pods' packets, from all nodes")
@@ -56,7 +57,6 @@ class Calico:
     # it cni), and what runs on. By name: steps know no manifest.
     first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:", "/calico/calico:")
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
-    interfaces: ClassVar[tuple[str, ...]] = ("cali", "vxlan.calico", "tunl0", "wireguard.cali")
     leftovers: ClassVar[Leftovers] = Leftovers(
         chains=("cali-",),
         networks=("k8s-pod-network",),
@@ -112,6 +112,12 @@ class Calico:
         return self.config.calico.components != "controllers"
 
     @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Beginnings of the names of its interfaces, as far as its families need them."""
+        of_ipv6 = ("vxlan-v6.calico", "wg-v6.cali") if 6 in self.config.cluster.families else ()
+        return ("cali", "vxlan.calico", "tunl0", "wireguard.cali", *of_ipv6)
+
+    @property
     def timeout(self) -> float:
         """Seconds to wait for it."""
         return self.config.timeouts.calico
@@ -146,11 +152,13 @@ class Calico:
 
     @property
     def nic_mtu(self) -> int | None:
-        """Its MTU, and the headers around a pod's packet: VXLAN's (of IPv4), or IPIP's."""
+        """Its MTU, and the headers around a pod's packet: VXLAN's, or IPIP's."""
         settings = self.config.calico
         if settings.mtu is None:
             return None
         around = 0 if settings.encapsulation == "Never" else _HEADERS[settings.backend]
+        if around and 6 in self.config.cluster.families:
+            around += _IPV6_MORE
         return settings.mtu + around
 
     def with_manifest(self, path: Path) -> Config:
@@ -285,9 +293,12 @@ class Calico:
 
     def followed(self, api: Reader) -> tuple[Object, ...]:
         """Return pools whose encapsulation differs and that Calico changes while pods run."""
-        if not (modes := self._modes):
-            return ()
-        return calico_pools.followed(_pools(api), str(self.config.cluster.pod_cidr), modes)
+        found = _pools(api) if self._compared else []
+        return tuple(
+            pool
+            for cidr, modes in calico_families.pools(self.config).items()
+            for pool in calico_pools.followed(found, cidr, modes)
+        )
 
     def drift(self, api: Reader, applied: Collection[Object] = ()) -> Diagnosis | None:
         """
@@ -295,28 +306,27 @@ class Calico:
 
         calico-node reads what its DaemonSet says of the pool only when there is none yet.
         """
-        if not (modes := self._modes):
+        if not self._compared:
             return None
         pools = calico_pools.changed(_pools(api), applied)
-        pod_cidr = str(self.config.cluster.pod_cidr)
-        if text := calico_pools.drift(pools, pod_cidr, modes):
-            return Diagnosis(
-                f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",
-                calico_pools.remedy(pools, pod_cidr, modes),
-            )
-        return None
+        found: list[str] = []
+        remedies: list[str] = []
+        for cidr, modes in calico_families.pools(self.config).items():
+            if text := calico_pools.drift(pools, cidr, modes):
+                found.append(text)
+                remedies.append(calico_pools.remedy(pools, cidr, modes))
+        if not found:
+            return None
+        return Diagnosis(
+            f"{'; '.join(found)}; Calico reads its DaemonSet's settings only when it makes its"
+            " first pool",
+            "; ".join(dict.fromkeys(remedies)),
+        )
 
     @property
-    def _modes(self) -> Mapping[str, str]:
-        """What the pool is to have; empty where the API does not have it."""
-        settings = self.config.calico
-        if settings.datastore != "kubernetes" or not self.runs_on_nodes:
-            return {}
-        vxlan = settings.backend == "vxlan"
-        return {
-            "vxlanMode": settings.encapsulation if vxlan else "Never",
-            "ipipMode": "Never" if vxlan else settings.encapsulation,
-        }
+    def _compared(self) -> bool:
+        """Whether the API has its pools."""
+        return self.config.calico.datastore == "kubernetes" and self.runs_on_nodes
 
     def knows_apiserver(self, api: Reader) -> bool:
         """Return whether the ConfigMap that calico-node reads is there."""

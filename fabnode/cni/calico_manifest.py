@@ -16,8 +16,10 @@ from ..pki.certificates import BadCertificateError, public_key, read
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util.errors import InputError
+from ..util.families import of
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
+from . import calico_families
 from .protocol import Object
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..config.configuration import Config
     from ..config.sections import EtcdSettings, PathSettings
+    from ..util.families import Family
 
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ _UNINITIALIZED = {
 }
 _BIRD_FLAG = re.compile(r"--?bird-")
 _NATIVE_GROUP = "projectcalico.org"  # of v3 CRDs; those of all other manifests are crd.…
+_CNI = "cni_network_config"  # of the ConfigMap
 _MTU = "veth_mtu"  # of the ConfigMap; calico-node reads it when it starts only
 _MTU_MARK = "fabnode.io/mtu"
 
@@ -162,20 +166,35 @@ def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[s
     node = _container(pod, "containers", "calico-node")
     _check_version(node["image"], str(settings.version))
     vxlan = settings.backend == "vxlan"
-    _set_env(
-        node,
-        {
-            "CALICO_IPV4POOL_CIDR": str(config.cluster.pod_cidr),
-            "CALICO_IPV4POOL_VXLAN": settings.encapsulation if vxlan else "Never",
-            "CALICO_IPV4POOL_IPIP": "Never" if vxlan else settings.encapsulation,
-            "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
-        },
-    )
-    _set_bird_probes(node, bird=not vxlan and not _routes_nothing(node))
+    modes = calico_families.pool_modes(settings, 4)
+    wanted = {
+        "CALICO_IPV4POOL_CIDR": of(config.cluster.pod_cidrs, 4),
+        "CALICO_IPV4POOL_VXLAN": modes["vxlanMode"],
+        "CALICO_IPV4POOL_IPIP": modes["ipipMode"],
+        "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
+    }
+    _set_env(node, wanted)
+    families = config.cluster.families
+    if families != (4,):
+        _set_families(node, shared, config)
+    _set_bird_probes(node, families if not vxlan and not _routes_nothing(node) else ())
     _set_folders(pod, config.paths)
     if cni_plugins:
         install = _container(pod, "initContainers", "install-cni")
         _set_env(install, {"SKIP_CNI_BINARIES": ",".join(sorted(cni_plugins))})
+
+
+def _set_families(node: Object, shared: Object, config: Config) -> None:
+    """Set what pods with IPv6, beside IPv4 or alone, need of calico-node and its CNI plugin."""
+    _set_env(node, calico_families.environment(config))
+    left_out = calico_families.without(config)
+    node["env"] = [each for each in node["env"] if each["name"] not in left_out]
+    made = calico_families.cni_config(str(shared.get(_CNI, "")), config.cluster.families)
+    if made is None:
+        raise ManifestError(
+            f"Calico's manifest has no {_CNI} with calico-ipam: families can't be set there"
+        )
+    shared[_CNI] = made
 
 
 def _set_folders(pod: Object, paths: PathSettings) -> None:
@@ -293,9 +312,11 @@ def _routes_nothing(node: Object) -> bool:
     return backend in (node.get("env") or ())
 
 
-def _set_bird_probes(container: Object, *, bird: bool) -> None:
+def _set_bird_probes(container: Object, families: Collection[Family]) -> None:
     """
     Ask BIRD whether it lives with BGP; without there is none, and it would never answer.
+
+    There is one for each family, `bird` and `bird6`.
 
     The question is written as the manifest writes Felix's: `-felix-live` up to 3.32, `--felix-live`
     since. A flag in another release's form would fail every probe.
@@ -309,8 +330,9 @@ def _set_bird_probes(container: Object, *, bird: bool) -> None:
                 " not known"
             )
         kept = [word for word in command if not _BIRD_FLAG.match(word)]
-        asked = [of_felix[0].replace("felix", "bird")] if bird else []
-        container[probe]["exec"]["command"] = [*kept, *asked]
+        programs = [name for one, name in ((4, "bird"), (6, "bird6")) if one in families]
+        asked = [of_felix[0].replace("felix", name) for name in programs]
+        container[probe]["exec"]["command"] = [*(w for w in kept if w not in asked), *asked]
 
 
 def etcd_tls(settings: EtcdSettings, files: Mapping[str, bytes], now: datetime) -> EtcdTls:

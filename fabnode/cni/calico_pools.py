@@ -38,11 +38,17 @@ def drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) ->
     ]
     differing += [f"{name} is disabled" for name, spec in mine.items() if spec.get("disabled")]
     others = any(
-        not spec.get("disabled") for spec in specs.values() if spec.get("cidr") != pod_cidr
+        not spec.get("disabled")
+        for spec in specs.values()
+        if spec.get("cidr") != pod_cidr and _same_family(spec, pod_cidr)
     )
     if not others:
         differing += [text for name, spec in mine.items() for text in _left_out(name, spec)]
     return "; ".join(differing)
+
+
+def _same_family(spec: Object, cidr: str) -> bool:
+    return (":" in str(spec.get("cidr"))) == (":" in cidr)
 
 
 def _left_out(name: str, spec: Object) -> Iterator[str]:

@@ -7,6 +7,7 @@ verify the name that all have for pods' sake (kubernetes cmd/kubeadm `GetAPIServ
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -86,13 +87,13 @@ def violations(urls: Sequence[str], version: Release) -> list[tuple[KeyPath, str
             message = f"{url} has port {its}, and {urls[0]} has {port}"
             found.append((path, message, "the apiservers of one cluster listen on one port"))
         if not is_address(host):
-            message = f"{host} is no IPv4 address"
+            message = f"{host} is no address"
             hint = (
                 "in a list, write addresses: what nodes reach the API by must not wait for DNS;"
                 " one URL alone may have a name"
             )
             found.append((path, message, hint))
-        elif host.startswith("127."):
+        elif ip_address(host).is_loopback:
             message = f"{host} is each node itself"
             found.append((path, message, "write the addresses by which nodes reach the apiservers"))
         seen.setdefault((host, its), index)

@@ -70,8 +70,10 @@ class Node:
     """
     A node with all its settings: the cluster's, its groups' in their order, its own.
 
-    :param address: where SSH reaches it, an IPv4 address or a host name.
-    :param ip: the IPv4 address that its kubelet serves on and that its certificate names.
+    :param address: where SSH reaches it: an IPv4 or IPv6 address, maybe with an interface of this
+        machine (`fe80::1%eth0`), or a host name.
+    :param ip: the address that its kubelet serves on and that its certificate names.
+    :param second_ip: its address of the other family; empty: it has none.
     """
 
     name: str
@@ -86,6 +88,12 @@ class Node:
     runtime: RuntimeSettings
     kubelet: KubeletSettings
     kube_proxy: KubeProxySettings
+    second_ip: str = ""
+
+    @property
+    def ips(self) -> tuple[str, ...]:
+        """Its addresses, one of each family that it has; the first is its kubelet's."""
+        return (self.ip, self.second_ip) if self.second_ip else (self.ip,)
 
     @property
     def startup_taints(self) -> tuple[Taint, ...]:

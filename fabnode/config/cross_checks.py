@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from ..releases import compatibility
 from ..util import program, sysctl_aliases
+from ..util.families import Family, each, family, of
 from ..util.problems import KeyPath, nearest
 from . import apiservers, reserved_fields
 from .registry_servers import has_password, server
-from .validators import is_address
+from .validators import is_address, is_scoped
 
 if TYPE_CHECKING:
     from .configuration import Node
@@ -37,8 +38,10 @@ Violations = Iterator[Violation]
 _OF_KUBERNETES = range(10240, 10260)
 """In it are the ports of kubelets, kube-proxies and the control plane, as they are by default."""
 
-_CALICO_BLOCK = 26
-"""Calico allocates addresses in blocks of /26; a smaller pool holds none."""
+_CALICO_BLOCKS: Mapping[Family, int] = {4: 26, 6: 122}
+"""Calico allocates addresses in blocks of /26 and /122; a smaller pool holds none."""
+
+_NODELOCAL = {4: "169.254.0.0/16", 6: "fe80::/10"}
 
 
 def networks(cluster: ClusterSettings) -> Violations:
@@ -47,29 +50,39 @@ def networks(cluster: ClusterSettings) -> Violations:
 
     DNS has a Service's address, or that of a cache on every node, which is link-local.
     """
-    services = ipaddress.IPv4Network(cluster.service_cidr)
-    pods = ipaddress.IPv4Network(cluster.pod_cidr)
-    if services.overlaps(pods):
-        message = f"{pods} overlaps service_cidr {services}"
-        yield ("cluster", "pod_cidr"), message, "choose a network for pods that nothing else uses"
-    dns = ipaddress.IPv4Address(cluster.dns_address)
-    if dns not in services and not dns.is_link_local:
-        message = f"{dns} is outside service_cidr {services}"
-        hint = (
-            "use the address of the Service kube-dns, or a link-local one (169.254.0.0/16), as of"
-            " NodeLocal DNSCache"
-        )
-        yield ("cluster", "dns_address"), message, hint
-    elif dns == services.network_address + 1:
-        message = f"{dns} is the address of the Service 'kubernetes'"
-        hint = "use the address of the Service kube-dns, often the second of the network"
-        yield ("cluster", "dns_address"), message, hint
-    elif dns in (services.network_address, services.broadcast_address):
-        yield ("cluster", "dns_address"), f"{dns} is not a usable address of {services}", ""
+    for pods in map(ipaddress.ip_network, cluster.pod_cidrs):
+        for services in map(ipaddress.ip_network, cluster.service_cidrs):
+            if services.overlaps(pods):
+                message = f"{pods} overlaps service_cidr {services}"
+                hint = "choose a network for pods that nothing else uses"
+                yield ("cluster", "pod_cidr"), message, hint
+    for address in cluster.dns_addresses:
+        yield from _dns(cluster, address)
     yield from apiservers.violations(cluster.apiservers, cluster.version)
     for index, (host, _) in enumerate(cluster.endpoints):
         path: KeyPath = ("cluster", "apiserver")
         yield from _inside(cluster, host, (*path, index) if cluster.balanced else path)
+
+
+def _dns(cluster: ClusterSettings, address: str) -> Violations:
+    path: KeyPath = ("cluster", "dns_address")
+    dns = ipaddress.ip_address(address)
+    cidr = of(cluster.service_cidrs, family(address))
+    if dns.is_link_local or not cidr:
+        return  # where Services have no such addresses, `address_families.py` says so
+    services = ipaddress.ip_network(cidr)
+    if dns not in services:
+        hint = (
+            "use the address of the Service kube-dns, or a link-local one"
+            f" ({_NODELOCAL[family(address)]}), as of NodeLocal DNSCache"
+        )
+        yield path, f"{dns} is outside service_cidr {services}", hint
+    elif dns == services.network_address + 1:
+        message = f"{dns} is the address of the Service 'kubernetes'"
+        hint = "use the address of the Service kube-dns, often the second of the network"
+        yield path, message, hint
+    elif dns in (services.network_address, services.broadcast_address):
+        yield path, f"{dns} is not a usable address of {services}", ""
 
 
 def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Violations:
@@ -77,18 +90,24 @@ def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Viola
     for index, node in nodes.items():
         yield from _inside(cluster, node.address, ("nodes", index, "address"))
         if node.ip:
-            yield from _inside(cluster, node.ip, ("nodes", index, "ip"))
+            for address in each(node.ip):
+                yield from _inside(cluster, address, ("nodes", index, "ip"))
         elif not is_address(node.address):
-            message = f"'{node.address}' is a host name, but the kubelet needs an IPv4 address"
+            what = "has an interface in it" if is_scoped(node.address) else "is a host name"
+            needed = "an IPv4 address" if cluster.families == (4,) else "an address of its own"
+            message = f"'{node.address}' {what}, but the kubelet needs {needed}"
             yield ("nodes", index, "address"), message, "add the address as `ip`"
 
 
 def _inside(cluster: ClusterSettings, address: str, path: KeyPath) -> Violations:
     if is_address(address):
-        for name in ("service_cidr", "pod_cidr"):
-            network = getattr(cluster, name)
-            if ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network):
-                yield path, f"{address} is inside {name} {network}", "the two must not overlap"
+        for name, cidrs in (
+            ("service_cidr", cluster.service_cidrs),
+            ("pod_cidr", cluster.pod_cidrs),
+        ):
+            for cidr in cidrs:
+                if ipaddress.ip_address(address) in ipaddress.ip_network(cidr):
+                    yield path, f"{address} is inside {name} {cidr}", "the two must not overlap"
 
 
 def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Violations:
@@ -99,8 +118,9 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Violations
         path: KeyPath = ("nodes", index)
         if node.name in by_name:
             yield (*path, "name"), f"two nodes are called '{node.name}'", ""
-        for key, given in (("address", node.address), ("ip", node.ip)):
-            address = (given or "").lower().rstrip(".")
+        given_by = (("address", node.address), *(("ip", one) for one in each(node.ip or "")))
+        for key, given in given_by:
+            address = given.lower().rstrip(".")
             if (other := by_address.get(address)) and other.name != node.name:
                 yield (*path, key), f"'{given}' is also the address of '{other.name}'", ""
             if address:
@@ -187,9 +207,11 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Violations:
     if settings.backend == "vxlan" and settings.encapsulation == "Never":
         message = "with Never, pods of different nodes can't reach each other"
         yield ("calico", "encapsulation"), message, "use Always or CrossSubnet with backend vxlan"
-    if ipaddress.IPv4Network(cluster.pod_cidr).prefixlen > _CALICO_BLOCK:
-        message = f"{cluster.pod_cidr} is smaller than the blocks that Calico allocates"
-        yield ("cluster", "pod_cidr"), message, f"use /{_CALICO_BLOCK} or larger"
+    for cidr in cluster.pod_cidrs:
+        block = _CALICO_BLOCKS[family(cidr)]
+        if ipaddress.ip_network(cidr).prefixlen > block:
+            message = f"{cidr} is smaller than the blocks that Calico allocates"
+            yield ("cluster", "pod_cidr"), message, f"use /{block} or larger"
 
 
 def bootstrap(settings: BootstrapSettings) -> Violations:
@@ -284,7 +306,7 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
         yield ("runtime", "version"), misfit.why, misfit.nearest
     yield from _handlers(runtime)
     yield from _startup_taints(node)
-    for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
+    for key in node.host.sysctls.keys() & reserved_fields.sysctls(cluster.families).keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
     for key in node.host.sysctls.keys() & sysctl_aliases.ALIASES.keys():
         same = sysctl_aliases.ALIASES[key]

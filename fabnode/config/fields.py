@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from ..releases.version import Release
+from ..util import families
 from ..util.digests import is_sha256
 from ..util.own_names import NODE_OPERATION, NODE_RECORD, NODE_SEAL
 from ..util.problems import InvalidValueError, either, nearest
@@ -59,6 +61,9 @@ _TAINTS_OF_KUBERNETES = {
     "node.kubernetes.io/unschedulable": "to keep pods away for a while, `kubectl cordon NODE`",
     "node.cloudprovider.kubernetes.io/uninitialized": "set `kubelet.cloud_provider: external`",
 }
+_FAMILIES = 2
+_BARE_IPV6 = re.compile(r"https://([0-9A-Fa-f]*(?::[0-9A-Fa-f]*){2,})/?", re.ASCII)
+_BRACKETED = re.compile(r"\[([^]]+)\](?:(:)([0-9]+))?", re.ASCII)
 _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
 
@@ -129,6 +134,8 @@ def _node_name(value: str) -> str:
 
 
 def _host_address(value: str) -> str:
+    if validators.is_scoped(value):
+        return value
     if not validators.is_host(value):
         user, at, place = value.rpartition("@")
         host, colon, port = place.partition(":")
@@ -140,23 +147,84 @@ def _host_address(value: str) -> str:
         ]
         known = validators.is_host(host) and (at or colon)
         hint = "; ".join(filter(None, hints)) if known else ""
-        raise InvalidValueError("must be an IPv4 address or a host name", hint)
-    return value
+        raise InvalidValueError("must be an IPv4 or IPv6 address, or a host name", hint)
+    if validators.is_ipv6(value) and ipaddress.IPv6Address(value).is_link_local:
+        raise InvalidValueError(
+            "needs the interface of this machine by which it is reached",
+            f"write it after a percent sign: {value}%eth0",
+        )
+    return str(ipaddress.IPv6Address(value)) if validators.is_ipv6(value) else value
 
 
 def _network(value: str) -> str:
-    expected = "must be an IPv4 network such as 10.68.0.0/16"
+    expected = "must be a network such as 10.68.0.0/16 or fd00:10:68::/108"
     try:
-        network = ipaddress.IPv4Network(value, strict=False)
+        network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         raise InvalidValueError(expected) from None
-    if str(network) != value:
+    length = value.partition("/")[2]
+    if length != str(network.prefixlen) or not _begins(value, network):
         raise InvalidValueError(expected, f"did you mean {network}?" if "/" in value else "")
-    return value
+    return str(network)
+
+
+def _begins(value: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Return whether a network is written with its first address; in which form of it, is free."""
+    return ipaddress.ip_address(value.partition("/")[0]) == network.network_address
+
+
+def _address(value: str) -> str:
+    if not validators.is_address(value):
+        fault = "must be an IPv4 or IPv6 address"
+        raise InvalidValueError(
+            fault, "without an interface" if validators.is_scoped(value) else ""
+        )
+    return str(ipaddress.ip_address(value))
+
+
+class _OfEachFamily(BeforeValidator):
+    """
+    A validator of a value, or of one of each family, in a list or with a comma between.
+
+    What it makes of two is `a,b`, as flags of Kubernetes have them.
+    """
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        def both(value: object) -> object:
+            if isinstance(value, str):
+                found = [part.strip() for part in value.split(",")]
+            elif isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+                found = list(value)
+            else:
+                return value  # pydantic reports what is wrong with it
+            if not 1 <= len(found) <= _FAMILIES:
+                raise InvalidValueError("must be one value, or two: one of IPv4 and one of IPv6")
+            made = [check(_text(one)) for one in found]
+            if len(families.families_of(made)) < len(made):
+                name = families.NAMES[families.family(made[0])]
+                raise InvalidValueError(
+                    f"has two values of {name}", "give one of IPv4 and one of IPv6, or one alone"
+                )
+            return ",".join(made)
+
+        super().__init__(both)
+
+
+_ONE_OR_TWO = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2},
+        ]
+    }
+)
 
 
 def _apiserver(value: str) -> str:
     expected = "must be an https URL without a path, such as https://10.0.0.1:6443"
+    if bare := _BARE_IPV6.fullmatch(value):
+        hint = f"an IPv6 address stands in brackets: https://[{bare[1]}]:6443"
+        raise InvalidValueError(expected, hint)
     url = _url(value, expected)
     if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _is_bare(url):
         raise InvalidValueError(expected)
@@ -205,8 +273,11 @@ def _is_bare(url: SplitResult) -> bool:
 def _is_gateway(value: str) -> bool:
     user, at, place = value.rpartition("@")
     host, colon, port = place.partition(":")
+    if bracketed := _BRACKETED.fullmatch(place):
+        host, colon, port = bracketed.groups(default="")
     good_user = not at or validators.is_user(user)
-    return good_user and validators.is_host(host) and (not colon or validators.is_port(port))
+    known = validators.is_host(host) or validators.is_scoped(host)
+    return good_user and known and (not colon or validators.is_port(port))
 
 
 def _local_path(value: object, info: ValidationInfo) -> object:
@@ -329,8 +400,13 @@ ClusterName = Annotated[Text, _matching(validators.is_cluster_name, f"a name {_N
 GroupName = Annotated[Text, _matching(validators.is_group_name, f"a name {_NAME} (at most 63)")]
 NodeName = Annotated[Text, AfterValidator(_node_name)]
 HostAddress = Annotated[Text, AfterValidator(_host_address)]
-Address = Annotated[Text, _matching(validators.is_address, "an IPv4 address")]
-Network = Annotated[Text, AfterValidator(_network)]
+Address = Annotated[Text, AfterValidator(_address)]
+Addresses = Annotated[Text, _OfEachFamily(_address), _ONE_OR_TWO]
+"""An address, or one of each family: `a,b` in the order given."""
+
+Networks = Annotated[Text, _OfEachFamily(_network), _ONE_OR_TWO]
+"""A network, or one of each family: `a,b` in the order given."""
+
 Domain = Annotated[Text, _matching(validators.is_subdomain, "a DNS domain such as cluster.local")]
 ApiserverUrl = Annotated[Text, AfterValidator(_apiserver)]
 EtcdEndpoint = Annotated[Text, AfterValidator(_etcd_endpoint)]

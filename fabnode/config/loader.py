@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from ..util.families import each
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
-from . import cross_checks, file_checks, host_ranges
+from . import address_families, cross_checks, file_checks, host_ranges
 from .configuration import Config, Group, Node, Taint
 from .list_content import Outputs
 from .node_parts import is_list
@@ -127,11 +128,14 @@ class _Loader:
         if settings:
             self._add_all(cross_checks.networks(settings))
             self._add_all(cross_checks.addresses(settings, entries))
+            self._add_all(address_families.cluster(settings))
+            self._add_all(address_families.nodes(settings, entries))
             self._add_all(cross_checks.releases(settings))
             if self.access:
                 self._add_all(file_checks.needed(settings))
         if settings and calico:
             self._add_all(cross_checks.calico(settings, calico))
+            self._add_all(address_families.calico(settings, calico))
         if bootstrap:
             self._add_all(cross_checks.bootstrap(bootstrap))
             if not self.api_only:
@@ -139,7 +143,8 @@ class _Loader:
         for index, node in nodes.items():
             if node and settings:
                 files = () if self.api_only else file_checks.needed_by(node)
-                found = chain(cross_checks.node_settings(settings, node), files)
+                families = address_families.node(settings, node)
+                found = chain(cross_checks.node_settings(settings, node), families, files)
                 for path, message, hint in found:
                     self._add_problem(self._source_of(index, node.groups, path), message, hint)
         if shape:
@@ -150,6 +155,7 @@ class _Loader:
         if shape and settings:
             ready = [node for node in nodes.values() if node]
             self._add_all(cross_checks.registries(shape.images, settings, ready))
+            self._add_all(address_families.relay(shape.artifacts, ready))
         cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
             self._add_all(file_checks.artifacts(shape.artifacts, shape.calico))
@@ -259,10 +265,11 @@ class _Loader:
             labels |= layer.labels
             annotations |= layer.annotations
             taints |= {(t.key, t.effect): t for t in map(Taint.parse, layer.taints)}
+        ip, second_ip = (*each(entry.ip or entry.address), "")[:2]
         return Node(
             name=entry.name,
             address=entry.address,
-            ip=entry.ip or entry.address,
+            ip=ip,
             groups=entry.groups,
             labels=labels,
             annotations=annotations,
@@ -272,6 +279,7 @@ class _Loader:
             runtime=runtime,
             kubelet=kubelet,
             kube_proxy=kube_proxy,
+            second_ip=second_ip,
         )
 
     def _section(self, model: type[S], name: str, index: int, entry: NodeEntry) -> S | None:

@@ -88,7 +88,7 @@ class _Origins:
         yield self._setting(("name",), node.name)
         yield self._setting(("address",), node.address)
         if (*self._own, "ip") in self._document.lines:
-            yield self._setting(("ip",), node.ip)
+            yield self._setting(("ip",), ",".join(node.ips))
         else:
             yield Setting("ip", node.ip, self._at((*self._own, "address"), note="as address"))
         yield self._setting(("groups",), list(node.groups))

@@ -8,10 +8,11 @@ pass over such a field, with a line in their journal at most), or whose value is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from ..releases.matrix import Component, matrix
+from ..util.families import Family
 from ..util.problems import KeyPath, nearest
 from . import field_types
 
@@ -68,6 +69,15 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
         "net.bridge.bridge-nf-call-ip6tables": "1",
     }
 )
+
+
+IPV6_SYSCTLS: Mapping[str, str] = MappingProxyType({"net.ipv6.conf.all.forwarding": "1"})
+"""With it, the kernel takes no more router advertisements, but where accept_ra is 2 (ip-sysctl)."""
+
+
+def sysctls(families: Collection[Family]) -> Mapping[str, str]:
+    """Return the settings of the kernel that are fabnode's where pods have these families."""
+    return {**SYSCTLS, **IPV6_SYSCTLS} if 6 in families else SYSCTLS
 
 
 # kubernetes pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables

@@ -118,11 +118,12 @@ class NodeEntry(_Overriding):
 
     name: fields.NodeName = Field(description="name of the Node object; may be an IPv4 address")
     address: fields.HostAddress = Field(
-        description="IPv4 address or host name to reach the node by"
+        description="IPv4 or IPv6 address, or host name, to reach the node by"
     )
-    ip: fields.Address | None = Field(
+    ip: fields.Addresses | None = Field(
         None,
-        description="IPv4 address of its kubelet; default: address, if that is an IPv4 address",
+        description="address of its kubelet, or two, of IPv4 and IPv6, of which it serves on the"
+        " first; default: address, if that is one",
     )
     groups: Groups = Field((), description="groups it belongs to, in order")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ..releases.version import Release
+from ..util.families import Family, each, families_of
 from ..util.problems import InvalidValueError, plain
 from . import fields
 from .apiservers import BALANCER, SERVER_NAME, Apiservers, endpoint
@@ -106,9 +107,13 @@ class ClusterSettings(Section):
     )
     ca: fields.LocalPath = Field(description="PEM certificate of the CA of apiserver and nodes")
     kubeconfig: fields.LocalPath = Field(description="what fabnode itself speaks to the API with")
-    service_cidr: fields.Network = Field(description="addresses of Services")
-    pod_cidr: fields.Network = Field(description="addresses of pods; also Calico's pool")
-    dns_address: fields.Address = Field(
+    service_cidr: fields.Networks = Field(
+        description="addresses of Services; two networks, of IPv4 and IPv6, for dual stack"
+    )
+    pod_cidr: fields.Networks = Field(
+        description="addresses of pods, of each family that Services have; also Calico's pools"
+    )
+    dns_address: fields.Addresses = Field(
         description="the cluster's DNS Service, in service_cidr; or the link-local address of a"
         " cache on every node (NodeLocal DNSCache)"
     )
@@ -120,8 +125,28 @@ class ClusterSettings(Section):
         return (self.apiserver,) if isinstance(self.apiserver, str) else self.apiserver
 
     @property
+    def service_cidrs(self) -> tuple[str, ...]:
+        """Networks of Services; the first is of the family that a Service has by default."""
+        return each(self.service_cidr)
+
+    @property
+    def pod_cidrs(self) -> tuple[str, ...]:
+        """Networks of pods, of the same families."""
+        return each(self.pod_cidr)
+
+    @property
+    def dns_addresses(self) -> tuple[str, ...]:
+        """Addresses by which pods ask for names."""
+        return each(self.dns_address)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Families of Services, and so of pods and nodes."""
+        return families_of(self.service_cidrs)
+
+    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """Host, a name or an IPv4 address, and port of each URL."""
+        """Host, a name or an address, and port of each URL."""
         return tuple(endpoint(url) for url in self.apiservers)
 
     @property
@@ -460,6 +485,10 @@ class CalicoSettings(Switchable):
     )
     ip_autodetection: fields.Autodetection = Field(
         "kubernetes-internal-ip", description="how calico-node finds its node's address"
+    )
+    ip6_autodetection: fields.Autodetection = Field(
+        "kubernetes-internal-ip",
+        description="how calico-node finds its node's IPv6 address, where pods have such",
     )
     registry: fields.Registry | None = Field(
         None, description="registry to take its images from; default: images.registry"

@@ -39,9 +39,9 @@ _TYPES: dict[str, TypeAdapter[Any]] = {
     "version": TypeAdapter(fields.ReleaseField),
     "apiserver": TypeAdapter(fields.ApiserverUrl),
     "ca": TypeAdapter(fields.Text),
-    "service_cidr": TypeAdapter(fields.Network),
-    "pod_cidr": TypeAdapter(fields.Network),
-    "dns_address": TypeAdapter(fields.Address),
+    "service_cidr": TypeAdapter(fields.Networks),
+    "pod_cidr": TypeAdapter(fields.Networks),
+    "dns_address": TypeAdapter(fields.Addresses),
     "dns_domain": TypeAdapter(fields.Domain),
     "name": TypeAdapter(fields.ClusterName),
 }

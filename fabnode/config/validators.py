@@ -20,6 +20,7 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 _HOST = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _HOSTNAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}", re.ASCII)
 _GROUP = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9_])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
 # Directories have names such as DOM\\user and user@dom.example. What OpenSSH refuses is refused.
@@ -49,7 +50,7 @@ def is_subdomain(text: str) -> bool:
     return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
 
 
-def is_address(text: str) -> bool:
+def is_ipv4(text: str) -> bool:
     """Match an IPv4 address."""
     try:
         ipaddress.IPv4Address(text)
@@ -58,8 +59,32 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_ipv6(text: str) -> bool:
+    """Match an IPv6 address; not one with an interface (`fe80::1%eth0`), and no IPv4 in IPv6."""
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return not address.scope_id and address.ipv4_mapped is None
+
+
+def is_address(text: str) -> bool:
+    """Match an IPv4 or IPv6 address."""
+    return is_ipv4(text) or is_ipv6(text)
+
+
+def is_scoped(text: str) -> bool:
+    """Match a link-local IPv6 address with this machine's interface to it: `fe80::1%eth0`."""
+    address, _, interface = text.partition("%")
+    return (
+        is_ipv6(address)
+        and ipaddress.IPv6Address(address).is_link_local
+        and _INTERFACE.fullmatch(interface) is not None
+    )
+
+
 def is_host(text: str) -> bool:
-    """Match an IPv4 address or a DNS name (not one of digits and dots only)."""
+    """Match an IPv4 or IPv6 address, or a DNS name (not one of digits and dots only)."""
     if is_address(text) or re.fullmatch(r"[\d.]+", text):
         return is_address(text)
     return len(text) <= _MAX_NAME and _HOSTNAME.fullmatch(text) is not None

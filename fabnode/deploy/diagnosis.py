@@ -108,6 +108,7 @@ class Diagnoses:
         return Wanted(
             name=node.name,
             ip=node.ip,
+            second_ip=node.second_ip,
             apiserver=config.cluster.api_text,
             server=config.cluster.server,
             balanced=config.cluster.balanced,

@@ -71,6 +71,7 @@ def environment(hook: HookSettings, config: Config, node: Node) -> dict[str, str
         "FABNODE_HOOK": " ".join(point(hook)),
         "FABNODE_NODE": node.name,
         "FABNODE_NODE_IP": node.ip,
+        **({"FABNODE_NODE_SECOND_IP": node.second_ip} if node.second_ip else {}),
     }
 
 

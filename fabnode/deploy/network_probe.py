@@ -14,6 +14,7 @@ from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
+from ..util.families import families_of, family, of
 from ..util.own_names import PROBE_NAMESPACE
 from ..util.pods import problem
 from ..util.wait import Wait, WaitTimeoutError
@@ -50,8 +51,8 @@ def try_network(
     image: str,
     nodes: Sequence[str],
     others: Sequence[str] = (),
-    pod_cidr: str,
-    service_cidr: str,
+    pod_cidrs: Sequence[str],
+    service_cidrs: Sequence[str],
     timeout: float,
     progress: Callable[[str], None],
 ) -> tuple[verify.Check, ...]:
@@ -60,7 +61,8 @@ def try_network(
 
     :param others: further nodes that these must reach, and that must reach them; one on which no
         pod starts is a warning.
-    :param pod_cidr: where addresses of pods must lie. :param service_cidr: those of Services.
+    :param pod_cidrs: where addresses of pods must lie, one in each. :param service_cidrs: those of
+        Services.
     :param progress: gets what is waited for.
 
     Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
@@ -70,7 +72,7 @@ def try_network(
     progress("waiting for an empty namespace for pods that try the network")
     _prepare_namespace(api, timeout)
     try:
-        return tuple(_run(api, image, nodes, others, pod_cidr, service_cidr, timeout, progress))
+        return tuple(_run(api, image, nodes, others, pod_cidrs, service_cidrs, timeout, progress))
     finally:
         _clear(api)
 
@@ -89,17 +91,18 @@ def _run(
     image: str,
     nodes: Sequence[str],
     others: Sequence[str],
-    pod_cidr: str,
-    service_cidr: str,
+    pod_cidrs: Sequence[str],
+    service_cidrs: Sequence[str],
     timeout: float,
     progress: Callable[[str], None],
 ) -> list[verify.Check]:
     every = (*nodes, *others)
-    _create(api, verify.probe_objects(image, every))
-    service = api.get(f"{_NAMESPACE}/services/echo")["spec"]["clusterIP"]
+    families = families_of(service_cidrs)
+    _create(api, verify.probe_objects(image, every, families))
+    service = _service_addresses(api.get(f"{_NAMESPACE}/services/echo")["spec"])
     pods = Watch(api, _PODS).start()
     asking = ThreadPoolExecutor(1)
-    checks: list[verify.Check] = list(verify.service_range(service, service_cidr))
+    checks: list[verify.Check] = list(verify.service_range(service, service_cidrs))
     try:
         progress("waiting for pods that try the network: one on every node starts")
         try:
@@ -116,7 +119,12 @@ def _run(
             found = _not_running(api, every, nodes)
             checks += [replace(check, warning=True) for check in found if not check.ok]
         tried = tuple(addresses)
-        checks += [_address_check(node, addresses[node], pod_cidr) for node in nodes]
+        checks += [_address_check(node, addresses[node], pod_cidrs) for node in nodes]
+        # A family of which they have no address is a failed check already.
+        common = [one for one in families if of(service, one)] or families_of(service)
+        addresses = {
+            node: [at for at in ips if family(at) in common] for node, ips in addresses.items()
+        }
         # Meanwhile: an apiserver without a route takes its time.
         reached = asking.submit(_reached, api, [*enumerate(nodes)])
         _create(api, verify.client_pods(image, tried, addresses, service))
@@ -136,9 +144,9 @@ def _run(
         if isinstance(log, verify.Check):
             checks += [log] if node in nodes else [replace(log, warning=True)]
         elif node in nodes:
-            tries += verify.probe_results(node, log, tried)
+            tries += verify.probe_results(node, log, tried, families=common)
         else:
-            tries += verify.probe_results(node, log, nodes, service=False)
+            tries += verify.probe_results(node, log, nodes, service=False, families=common)
     checks += reached.result()
     # Asked while the namespace is there: some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
@@ -153,9 +161,20 @@ def _create(api: Api, objects: Sequence[Object]) -> None:
             raise ProbeRefusedError(error) from error
 
 
-def _address_check(node: str, address: str, pod_cidr: str) -> verify.Check:
-    good = ip_address(address) in ip_network(pod_cidr)
-    detail = address if good else f"{address} is outside of pod_cidr {pod_cidr}"
+def _service_addresses(spec: Object) -> list[str]:
+    """Return a Service's addresses; before 1.20 there is one."""
+    return [str(at) for at in spec.get("clusterIPs") or [spec["clusterIP"]]]
+
+
+def _address_check(node: str, addresses: Sequence[str], pod_cidrs: Sequence[str]) -> verify.Check:
+    outside = [
+        cidr
+        for cidr in pod_cidrs
+        if not any(ip_address(address) in ip_network(cidr) for address in addresses)
+    ]
+    listed = " and ".join(addresses)
+    good = not outside
+    detail = listed if good else f"{listed} is outside of pod_cidr {' and '.join(outside)}"
     advice = "compare the address pools of the pod network with cluster.pod_cidr"
     return verify.Check(node, "pod address", good, detail, "" if good else advice)
 
@@ -195,13 +214,14 @@ def _log(api: Api, pod: str, node: str) -> str | verify.Check:
 
 def _addresses(
     pods: Mapping[str, Object], every: Sequence[str], nodes: Sequence[str]
-) -> dict[str, str] | None:
-    """Return node → address of the server pods that run, once those of `nodes` all do."""
+) -> dict[str, list[str]] | None:
+    """Return node → addresses of the server pods that run, once those of `nodes` all do."""
     found = {}
     for i, node in enumerate(every):
         status = (pods.get(f"server-{i}") or {}).get("status") or {}
         if status.get("phase") == "Running" and status.get("podIP"):
-            found[node] = status["podIP"]
+            several = [str(each["ip"]) for each in status.get("podIPs") or () if each.get("ip")]
+            found[node] = several or [str(status["podIP"])]
     return found if set(nodes) <= found.keys() else None
 
 

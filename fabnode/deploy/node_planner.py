@@ -294,7 +294,7 @@ class NodePlanner:
             api_from_node=None if seen.reachable is None else seen.reason,
             api_partly=seen.others,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
-            at_its_address=nodes.by_address(self.node.ip),
+            at_its_address=nodes.by_address(*self.node.ips),
             other_approvers=snapshot.other_approvers
             if bootstrap_kubeconfig.STEP in self.steps
             else (),

@@ -226,9 +226,10 @@ class Nodes:
                 named = [n for n in (*named, *seen) if now.get(n, machine_id) == machine_id]
         return {other: machine_id for other in named if other != name} | own
 
-    def by_address(self, address: str) -> tuple[str, ...]:
-        """Return the names of the nodes that the API has registered at an address."""
-        return tuple(self._registered.addresses.get(address, ()))
+    def by_address(self, *addresses: str) -> tuple[str, ...]:
+        """Return the names of the nodes that the API has registered at one of these addresses."""
+        found = self._registered.addresses
+        return tuple(dict.fromkeys(name for at in addresses for name in found.get(at, ())))
 
     @cached_property
     def _registered(self) -> _Registered:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
 from ..util.errors import FabnodeError
+from ..util.families import of
 from ..util.words import counted, megabytes
 from .part_travel import FETCHERS
 
@@ -106,7 +107,7 @@ class Relay:
 
     def endpoint(self, name: str) -> str:
         """Return where a node serves."""
-        return f"{self._nodes[name].ip}:{self._port}"
+        return f"{_address(self._nodes[name])}:{self._port}"
 
     def ask(self, question: Callable[[Distribution], R]) -> R:
         """Ask something about a host, such as its next step."""
@@ -158,8 +159,8 @@ class Relay:
     def start_server(self, host: Host) -> None:
         """Have a host serve, in a thread of its own."""
         node = self._nodes[host.name]
-        peers = [each.ip for each in self._nodes.values() if each.name != host.name]
-        offer = Offer(self._name, self.token, node.ip, self._port, peers, self._state)
+        peers = [_address(each) for each in self._nodes.values() if each.name != host.name]
+        offer = Offer(self._name, self.token, _address(node), self._port, peers, self._state)
         began = time.monotonic()
         up = threading.Event()
 
@@ -267,3 +268,8 @@ class HostCourse:
     def endpoint(self, host: str) -> str:
         """Return address and port of a neighbour."""
         return self._relay.endpoint(host)
+
+
+def _address(node: Node) -> str:
+    """Return the address by which others reach a host: of IPv4, which the configuration checks."""
+    return of(node.ips, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
         mounts=(node.kubelet.root, node.runtime.root, "/run/containerd", *left.folders),
         modules=frozenset(m.name.replace("-", "_") for m in wanted if isinstance(m, Module)),
         settings=tuple(dict.fromkeys((*settings, *SETTINGS, *left.settings))),
-        pod_cidr=IPv4Network(config.cluster.pod_cidr),
+        pod_cidrs=tuple(map(ip_network, config.cluster.pod_cidrs)),
         state=paths.state,
         runtime_root=node.runtime.root,
         ctr=f"{paths.programs}/ctr",

@@ -143,8 +143,8 @@ def verify_cluster(
                 image=session.config.verify.image,
                 nodes=names,
                 others=others,
-                pod_cidr=str(session.config.cluster.pod_cidr),
-                service_cidr=str(session.config.cluster.service_cidr),
+                pod_cidrs=session.config.cluster.pod_cidrs,
+                service_cidrs=session.config.cluster.service_cidrs,
                 timeout=_PROBE_TIMEOUT,
                 progress=progress,
             )
@@ -204,7 +204,7 @@ def _dns(session: ClusterSession) -> list[Check]:
     )
     if isinstance(found, Check):
         return [found]
-    return list(verify.dns_checks(found, session.config.cluster.dns_address))
+    return list(verify.dns_checks(found, session.config.cluster.dns_addresses))
 
 
 def _permitted(title: str, read: Callable[[], T]) -> T | Check:
@@ -259,7 +259,7 @@ def _with_rights(
 
 def _without_proxy(check: Check, session: ClusterSession) -> Check:
     """Return what the pods found; where no kube-proxy serves Services, its log tells nothing."""
-    if check.ok or check.name != verify.SERVICE_VIP or check.node is None:
+    if check.ok or not check.name.startswith(verify.SERVICE_VIP) or check.node is None:
         return check
     if session.config.node(check.node).kube_proxy.enabled:
         return check

@@ -102,7 +102,7 @@ def _shares(using: NodesInUse) -> dict[str, frozenset[str]]:
 
 
 def _common_cause(using: NodesInUse, failed: Mapping[str, BaseException]) -> str:
-    addresses = {node.name: (node.ip,) for node in using.context.run.nodes}
+    addresses = {node.name: node.ips for node in using.context.run.nodes}
     return waves.common_cause(
         {
             name: (

@@ -134,8 +134,9 @@ class Wanted:
     """
     What the configuration says of a node, as far as causes use it.
 
-    :param name, ip: the node's. :param apiserver: its URL, or those of several. :param server: the
-        one in kubeconfigs of nodes, their balancer's where there are several (`balanced`).
+    :param name, ip, second_ip: the node's. :param apiserver: its URL, or those of several.
+    :param server: the one in kubeconfigs of nodes, their balancer's where there are several
+        (`balanced`).
     :param runtime: the service that the kubelet speaks to. :param proxy: whether it has kube-proxy.
     :param programs: folder of programs. :param kubelet_root, runtime_root: folders of their data.
     :param cni_conf: folder that configures the pods' network. :param conf_name: its file there;
@@ -159,6 +160,7 @@ class Wanted:
     balanced: bool = False
     own_plugins: tuple[str, ...] = ()
     sandbox_image: str = ""
+    second_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

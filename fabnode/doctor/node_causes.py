@@ -32,6 +32,10 @@ _UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
 _LONGEST = 300
 
 
+# The second is wanted, and looked at, where pods have IPv6.
+_FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+
+
 def node(evidence: Evidence, kubelet: Service) -> Iterator[Cause]:
     """Yield what the Node object says."""
     seen, wanted, facts = evidence.node, evidence.wanted, evidence.host.facts
@@ -79,10 +83,11 @@ def node(evidence: Evidence, kubelet: Service) -> Iterator[Cause]:
                 " a name of its own"
             ),
         )
-    if facts.addresses and wanted.ip not in facts.addresses:
+    gone = [at for at in filter(None, (wanted.ip, wanted.second_ip)) if at not in facts.addresses]
+    if facts.addresses and gone:
         yield Cause(
             "address-gone",
-            f"the host does not have its configured address {wanted.ip}",
+            f"the host does not have its configured address {' and '.join(gone)}",
             f"it has {', '.join(facts.addresses[:6])}",
             Fix(f"give it back, or correct the node's `ip`, then {deploy.text}"),
         )
@@ -186,11 +191,12 @@ def network(
             f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not there, or can't be run"
         )
         yield Cause("program-lost", text, "looked for by its path", deploy)
-    if host.facts.sysctls.get("net.ipv4.ip_forward") == "0":
+    off = [key for key in _FORWARDING if host.facts.sysctls.get(key) == "0"]
+    if off:
         yield Cause(
             "forwarding-off",
             "it forwards no packets, so that its pods reach nobody outside",
-            "net.ipv4.ip_forward is 0",
+            f"{' and '.join(off)} is 0",
             deploy,
         )
     if wanted.conf_name and not host.access:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
 from .conventions import LOCAL_PROGRAMS, STATE
@@ -96,15 +96,29 @@ class Space:
 @dataclass(frozen=True, slots=True)
 class HostNetwork:
     """
-    An IPv4 network that the host reaches by an interface: of an address there, or of a route.
+    A network that the host reaches by an interface: of an address there, or of a route of IPv4.
 
     :param address: the host's own in it; None for a route. :param direct: without a gateway.
     """
 
     interface: str
-    network: IPv4Network
-    address: IPv4Address | None = None
+    network: IPv4Network | IPv6Network
+    address: IPv4Address | IPv6Address | None = None
     direct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRoute:
+    """
+    A default route of IPv6.
+
+    :param advertised: the kernel itself made it from a router advertisement.
+    :param accept_ra: its interface's setting: 1 takes such unless the host forwards, 2 always.
+    """
+
+    interface: str
+    advertised: bool = False
+    accept_ra: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +165,10 @@ class Facts:
     :param booted: whether systemd is the init. :param kmsg: whether /dev/kmsg is there.
     :param modules_disabled: whether the kernel no longer loads modules.
     :param controllers: cgroup controllers of the kernel; empty where unknown.
-    :param networks: IPv4 networks of interfaces and routes, without the default route.
+    :param networks: networks of interfaces, but link-local ones, and of IPv4's routes, without the
+        default route.
+    :param ipv6: whether the kernel has IPv6: `on`, `off` (disabled), `absent`; empty: not known.
+    :param ipv6_defaults: its default routes.
     :param mtus: of interfaces, without those of pods, by name.
     :param conntrack: files by which the kernel's connection tracking is set and that can't be
         written: path → `missing` or `readonly`.
@@ -205,6 +222,8 @@ class Facts:
     uptime: float = 0.0
     addresses: tuple[str, ...] = ()
     networks: tuple[HostNetwork, ...] = ()
+    ipv6: str = ""
+    ipv6_defaults: tuple[DefaultRoute, ...] = ()
     mtus: Mapping[str, int] = field(default_factory=dict)
     conntrack: Mapping[str, str] = field(default_factory=dict)
     resolv_conf: str | None = ""

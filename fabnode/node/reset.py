@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import pairwise
 
 from . import packet_filter
@@ -53,7 +53,7 @@ class Scope:
     :param mounts: folders below which they mount. :param modules: that they load.
     :param settings: files of kernel settings that they write.
     :param chains, networks, interfaces, sets, tables: see `cni.protocol.Leftovers`.
-    :param route_protocols: of the pod network's routes in `pod_cidr`.
+    :param pod_cidrs: networks of pods. :param route_protocols: of the pod network's routes there.
     :param ctr, crictl: containerd's programs, and one that speaks CRI to it.
     """
 
@@ -64,7 +64,7 @@ class Scope:
     modules: frozenset[str]
     settings: tuple[str, ...]
     made: frozenset[str]
-    pod_cidr: IPv4Network
+    pod_cidrs: tuple[IPv4Network | IPv6Network, ...]
     state: str
     runtime_root: str
     ctr: str
@@ -313,7 +313,7 @@ class _Planner:
             words = line.split()
             if words[1:3] != [_TUNNEL, "inet"] or line in known:
                 continue
-            if _within(words[3], self.scope.pod_cidr):
+            if _within(words[3], self.scope.pod_cidrs):
                 yield words[3], _TUNNEL
 
     def _files(self) -> Iterator[Change]:
@@ -479,16 +479,22 @@ def _our_tables(survey: Survey, scope: Scope) -> tuple[str, ...]:
 
 def our_routes(survey: Survey, scope: Scope) -> tuple[tuple[str, str], ...]:
     """Return the routes of the pod network, by destination and protocol, with their family."""
-    known = set(survey.before.routes.get("4", ()) if survey.before else ())
+    families = [str(family) for family in sorted({cidr.version for cidr in scope.pod_cidrs})]
+    known = {
+        (family, line)
+        for family in families
+        for line in (survey.before.routes.get(family, ()) if survey.before else ())
+    }
     found = []
-    for line in survey.now.routes.get("4", ()):
-        words = line.split()
-        kind = words[1:] if words[:1] == ["blackhole"] else words
-        protocol = _after("proto", words)
-        if line in known or not kind or protocol not in scope.route_protocols:
-            continue
-        if _within(kind[0], scope.pod_cidr):
-            found.append(("4", line))
+    for family in families:
+        for line in survey.now.routes.get(family, ()):
+            words = line.split()
+            kind = words[1:] if words[:1] == ["blackhole"] else words
+            protocol = _after("proto", words)
+            if (family, line) in known or not kind or protocol not in scope.route_protocols:
+                continue
+            if _within(kind[0], scope.pod_cidrs):
+                found.append((family, line))
     return tuple(found)
 
 
@@ -564,11 +570,12 @@ def _fits(name: str, patterns: Collection[str]) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
-def _within(address: str, network: IPv4Network) -> bool:
+def _within(address: str, networks: Collection[IPv4Network | IPv6Network]) -> bool:
     try:
-        return IPv4Address(address.partition("/")[0]) in network
+        found = ip_address(address.partition("/")[0])
     except ValueError:
         return False
+    return any(found in network for network in networks)
 
 
 def _after(key: str, words: list[str]) -> str:

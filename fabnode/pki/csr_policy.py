@@ -20,7 +20,7 @@ Policy for certificate signing requests: whether fabnode may approve one, with t
 8. Its own signature holds.
 9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
 10. It asks for no extension (client), or for alternative names alone: exactly the node's name and
-    address (serving).
+    addresses (serving), one or, of a node of two families, both.
 11. Its key is the one that waits on that node's host. A shared token proves nothing of where a
     request came from, so there a key must wait and be the same; with a token of its own, it must be
     the same where one waits (kubelets without rotation keep it on disk), and serving certificates
@@ -133,10 +133,11 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A configured node: its name, and the address of its kubelet."""
+    """A configured node: its name, and its addresses, one of each family; the kubelet's first."""
 
     name: str
     address: str
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +295,10 @@ def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     `pkg/kubelet/certificate/kubelet.go`, addressesToHostnamesAndIPs): a node named by an IP
     address has no DNS name.
     """
+    addresses = (node.address, node.second) if node.second else (node.address,)
     if _is_address(node.name):
-        return (), tuple(sorted({node.name, node.address}))
-    return (node.name,), (node.address,)
+        return (), tuple(sorted({node.name, *addresses}))
+    return (node.name,), addresses
 
 
 def missing_names(held: Pem, names: Collection[str]) -> tuple[str, ...]:

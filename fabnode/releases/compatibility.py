@@ -106,6 +106,14 @@ def calico_impossible(line: str, minor: int, datastore: str = "kubernetes") -> s
     return None
 
 
+def calico_vxlan_ipv6(release: Release) -> Misfit | None:
+    """Return why VXLAN of this Calico does not carry IPv6, or None."""
+    first = matrix().calico.vxlan_ipv6.first
+    if _order(release.series) >= _order(first):
+        return None
+    return Misfit(f"VXLAN of Calico {release} carries no IPv6", f"use Calico {first} or newer")
+
+
 def calico_tested(line: str) -> MinorRange:
     """Return the minors of Kubernetes that Calico's project tested this release series with."""
     known = matrix().calico.tested.get(line)

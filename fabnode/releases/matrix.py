@@ -130,6 +130,9 @@ class Kubelet(Component):
     by_hand: Mapping[str, ByHand]
     cri: Mapping[Cri, Known]
     server_names: Known
+    ipv6: Known
+    dual_stack: Known
+    dual_stack_cloud: Known
     cgroup_v1: Known
     cgroup_v2: Known
 
@@ -184,10 +187,19 @@ class CalicoEdge(Known):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalicoAble:
+    """What Calico can from the release series `first` on."""
+
+    first: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calico:
     """Compatibility of Calico."""
 
     tested: Mapping[str, Known]
+    vxlan_ipv6: CalicoAble
     impossible: tuple[CalicoEdge, ...]
 
 

@@ -8,10 +8,20 @@ import hashlib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_interface
 from typing import TYPE_CHECKING, Any
 
-from ..node.facts import Facts, HostNetwork, Listener, Mount, Named, PathFact, Space, UnitFact
+from ..node.facts import (
+    DefaultRoute,
+    Facts,
+    HostNetwork,
+    Listener,
+    Mount,
+    Named,
+    PathFact,
+    Space,
+    UnitFact,
+)
 from ..node.host_tools import NEEDED_TO_PROBE
 from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
@@ -30,8 +40,10 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CER
 _NFT = re.compile(r"^nftables v([\d.]+).*$")
 # In a line of `ip -o addr show`: `2: eth0    inet 192.0.2.7/24 brd …`.
 _ADDRESS = re.compile(r" inet6? ([0-9a-f.:]+)")
-_INET = re.compile(r"\d+: (\S+) +inet ([\d.]+(?:/\d+)?)")
+_INET = re.compile(r"\d+: (\S+) +inet6? ([0-9a-f.:]+(?:/\d+)?)")
 _ROUTE = re.compile(r"(\S+)\s+([0-9A-F]{8})\s+([0-9A-F]{8})(?:\s+\d+){4}\s+([0-9A-F]{8})\b.*")
+_FLAGS = re.compile(r"[0-9a-f]{8}", re.ASCII)
+_ADDRCONF = 0x00040000  # linux include/uapi/linux/ipv6_route.h, RTF_ADDRCONF
 _CREDENTIALS = re.compile(r"(//|^)[^/@]*@")  # in the URL of a proxy
 _MOST_RULES = 20_000
 _LISTENER = re.compile(
@@ -91,6 +103,7 @@ class _Found:
     controllers: set[str] = field(default_factory=set)
     lacking: set[str] = field(default_factory=set)
     networks: list[HostNetwork] = field(default_factory=list)
+    defaults: list[DefaultRoute] = field(default_factory=list)
     upstream: list[str] = field(default_factory=list)
     proxies: dict[str, str] = field(default_factory=dict)
     rules: list[tuple[str, str]] = field(default_factory=list)
@@ -133,6 +146,10 @@ class _Found:
                 self.networks += _inet(line)
             case ["route", *line]:
                 self.networks += _route("\t".join(line))
+            case ["ipv6", "0" | "1" | "absent" as state]:
+                self.plain["ipv6"] = {"0": "on", "1": "off"}.get(state, state)
+            case ["ipv6_default", interface, flags, accept_ra]:
+                self.defaults += _ipv6_default(interface, flags, accept_ra)
             case ["mtu", interface, size]:
                 self.mtus[interface] = _whole(size)
             case ["conntrack", "missing" | "readonly" as state, path]:
@@ -273,6 +290,7 @@ class _Found:
             clock_offset=offset,
             addresses=tuple(dict.fromkeys(self.addresses)),
             networks=tuple(dict.fromkeys(self.networks)),
+            ipv6_defaults=tuple(dict.fromkeys(self.defaults)),
             resolv_conf=resolv_conf,
             systemd_resolved=resolved,
             proxies=self.proxies,
@@ -352,13 +370,22 @@ def _needs_resolved(resolv_conf: str | None, upstream: list[str]) -> bool:
 
 
 def _inet(line: str) -> Iterator[HostNetwork]:
-    """Read the IPv4 address in a line of `ip -o addr show`."""
+    """Read the address in a line of `ip -o addr show`, unless it is a link-local one of IPv6."""
     if found := _INET.match(line):
         try:
-            there = IPv4Interface(found[2])
+            there = ip_interface(found[2])
         except ValueError:
             raise MalformedError(f"not an address: {found[2][:40]!r}") from None
-        yield HostNetwork(found[1].partition("@")[0], there.network, there.ip)
+        if there.version == 4 or not there.ip.is_link_local:
+            yield HostNetwork(found[1].partition("@")[0], there.network, there.ip)
+
+
+def _ipv6_default(interface: str, flags: str, accept_ra: str) -> Iterator[DefaultRoute]:
+    """Read a line of /proc/net/ipv6_route (linux net/ipv6/route.c): `lo` has one that refuses."""
+    if not _FLAGS.fullmatch(flags):
+        raise MalformedError(f"not flags of a route: {flags[:40]!r}")
+    if interface != "lo":
+        yield DefaultRoute(interface, bool(int(flags, 16) & _ADDRCONF), _whole(accept_ra))
 
 
 def _route(line: str) -> Iterator[HostNetwork]:

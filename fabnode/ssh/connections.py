@@ -277,10 +277,10 @@ def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
     if not options.bind_address and options.family == "any":
         return None
     family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(options.family, 0)
-    kind, proto, _, target = socket.getaddrinfo(hop.host, hop.port, family, socket.SOCK_STREAM)[0][
-        1:
-    ]
-    made = socket.socket(family or socket.AF_INET, kind, proto)
+    found, kind, proto, _, target = socket.getaddrinfo(
+        hop.host, hop.port, family, socket.SOCK_STREAM
+    )[0]
+    made = socket.socket(found, kind, proto)
     try:
         made.settimeout(hop.connect_timeout)
         if options.bind_address:

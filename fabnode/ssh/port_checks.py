@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import paramiko
 
+from ..util.families import in_url
 from ..util.sanitize import clean
 from ..util.tls import client_context
 from ..util.wait import Wait
@@ -243,11 +244,11 @@ def _next(channel: paramiko.Channel, wait: Wait) -> bytes:
 
 def _request(host: str, path: str) -> bytes:
     # HTTP/1.0: the server closes, so no length or chunk has to be understood.
-    return f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.0\r\nHost: {in_url(host)}\r\n\r\n".encode()
 
 
 def _http_by_command(host: _Root, target: tuple[str, int], path: str, timeout: float) -> HttpAnswer:
-    url = shlex.quote(f"http://{target[0]}:{target[1]}{path}")
+    url = shlex.quote(f"http://{in_url(target[0])}:{target[1]}{path}")
     limit = max(1, round(timeout))
     result = host.root(
         "if command -v curl >/dev/null; "

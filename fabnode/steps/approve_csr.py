@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def candidate(node: Node) -> Candidate:
     """Return what a node may be certified for."""
-    return Candidate(node.name, node.ip)
+    return Candidate(node.name, *node.ips)
 
 
 STEP = Step("approve-csr", "Judge signing requests.", Scope.CLUSTER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ..cni.protocol import Port
 from ..cni.registry import network
@@ -13,6 +13,7 @@ from ..node.conventions import KUBELET_PORT, PROXY_SERVICE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
 from ..releases.matrix import matrix
+from ..util.families import of
 from . import firewall, network_managers
 from .finding import Finding
 from .inputs import Inputs
@@ -199,17 +200,17 @@ def _resolver(inputs: Inputs) -> Iterator[Finding]:
 def _networks(inputs: Inputs) -> Iterator[Finding]:
     cluster = inputs.config.cluster
     pods = network(inputs.config)
-    ranges = {"service_cidr": IPv4Network(cluster.service_cidr)}
+    ranges = [("service_cidr", ip_network(cidr)) for cidr in cluster.service_cidrs]
     # Interfaces of a pod network that is not fabnode's have names that are unknown here.
     if pods.runs_on_nodes or not inputs.joined:
-        ranges["pod_cidr"] = IPv4Network(cluster.pod_cidr)
+        ranges += [("pod_cidr", ip_network(cidr)) for cidr in cluster.pod_cidrs]
     fix = "give the cluster addresses that no network of a host uses, or take that network away"
     of_cluster = (*_OF_SERVICES, *pods.interfaces)
     seen: set[str] = set()
     for found in inputs.facts.networks:
         if found.interface == "*" or found.interface.startswith(of_cluster):
             continue
-        for key, cidr in ranges.items():
+        for key, cidr in ranges:
             if not _meets(found, cidr, joined=inputs.joined):
                 continue
             where = f"{found.network} on {found.interface}"
@@ -218,7 +219,7 @@ def _networks(inputs: Inputs) -> Iterator[Finding]:
                 yield Finding("error", f"its network {where} lies in {key} {cidr}", fix)
 
 
-def _meets(found: HostNetwork, cidr: IPv4Network, *, joined: bool) -> bool:
+def _meets(found: HostNetwork, cidr: IPv4Network | IPv6Network, *, joined: bool) -> bool:
     """
     Say whether a network of the host takes addresses of the cluster's.
 
@@ -227,7 +228,9 @@ def _meets(found: HostNetwork, cidr: IPv4Network, *, joined: bool) -> bool:
     """
     if found.address:
         return found.address in cidr
-    return not joined and found.network.subnet_of(cidr)
+    if joined or not isinstance(found.network, IPv4Network) or not isinstance(cidr, IPv4Network):
+        return False  # routes of IPv6 are not asked for
+    return found.network.subnet_of(cidr)
 
 
 def _mtu(inputs: Inputs) -> Iterator[Finding]:
@@ -304,7 +307,9 @@ def _firewall(inputs: Inputs) -> Iterator[Finding]:
             f"{', '.join(map(str, gate.missing))}",
             "admit them in that firewall's own configuration (ufw, firewalld, nftables)",
         )
-    pods, cidr = network(inputs.config).interfaces, inputs.config.cluster.pod_cidr
+    pods = network(inputs.config).interfaces
+    # Rules of IPv4 are judged, where there is such.
+    cidr = of(inputs.config.cluster.pod_cidrs, 4) or inputs.config.cluster.pod_cidr
     for place in firewall.unforwarded(inputs.facts.firewall, pods):
         yield Finding(
             "warning",

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..cni.registry import network
-from ..config.reserved_fields import PROTECTED_SYSCTLS, SYSCTLS, protects_kernel
+from ..config import reserved_fields
+from ..config.reserved_fields import PROTECTED_SYSCTLS, protects_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,10 +74,11 @@ def too_old(release: str, node: Node) -> str:
     return f"{least} is needed for kube-proxy's {mode} mode" if old else ""
 
 
-def sysctls(node: Node) -> dict[str, str]:
+def sysctls(config: Config, node: Node) -> dict[str, str]:
     """Return the settings of the kernel that this node is to have: fabnode's and the site's."""
     kubelets = PROTECTED_SYSCTLS if protects_kernel(node.kubelet.config) else {}
-    return {**SYSCTLS, **kubelets, **node.host.sysctls}
+    ours = reserved_fields.sysctls(config.cluster.families)
+    return {**ours, **kubelets, **node.host.sysctls}
 
 
 def modules(config: Config, node: Node) -> dict[str, str]:

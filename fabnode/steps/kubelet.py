@@ -142,7 +142,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "--cert-dir": f"{node.kubelet.root}/pki",
         "--root-dir": node.kubelet.root,
         "--hostname-override": node.name,
-        "--node-ip": node.ip,
+        "--node-ip": ",".join(node.ips),
         "--cloud-provider": node.kubelet.cloud_provider,
         "--allow-privileged": True,  # pods of networks and the like need it
         "--cadvisor-port": 0,
@@ -164,7 +164,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "serverTLSBootstrap": True,
         "cgroupDriver": inputs.cgroup_driver,
         "containerRuntimeEndpoint": _endpoint(inputs),
-        "clusterDNS": [cluster.dns_address],
+        "clusterDNS": list(cluster.dns_addresses),
         "clusterDomain": cluster.dns_domain,
         "hairpinMode": "hairpin-veth" if dockershim else None,
         "maxPods": node.kubelet.max_pods,
@@ -260,7 +260,7 @@ def requests_serving(inputs: Inputs) -> str:
     held = inputs.facts.certificate(layout.kubelet_serving_certificate(inputs.node.kubelet.root))
     if not held.pem:
         return "it has no serving certificate" if inputs.kubelet_settled else ""
-    dns, addresses = serving_names(Candidate(inputs.node.name, inputs.node.ip))
+    dns, addresses = serving_names(Candidate(inputs.node.name, *inputs.node.ips))
     lacking = missing_names(held, (*dns, *addresses))
     return f"its serving certificate is not for {', '.join(lacking)}" if lacking else ""
 

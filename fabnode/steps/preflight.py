@@ -14,7 +14,7 @@ from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
 from ..util.loopback import BALANCER_PORT
-from . import boot_overrides, environment, program_owners, takeover
+from . import boot_overrides, environment, host_ipv6, program_owners, takeover
 from .environment import MIB
 from .finding import Finding
 from .inputs import Inputs
@@ -94,6 +94,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *takeover.findings(inputs),
         *_other_approvers(inputs, around),
         *environment.findings(inputs),
+        *host_ipv6.findings(inputs),
     ]
     return tuple(sorted(found, key=lambda f: f.level != "error"))
 
@@ -196,7 +197,8 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if others:
         yield Finding(
             "warning" if inputs.joined else "error",
-            f"its address {inputs.node.ip} is registered by another Node object: {others[0]}",
+            f"its address {' or '.join(inputs.node.ips)} is registered by another Node object:"
+            f" {others[0]}",
             f"where this host is that node, call it {others[0]} in the configuration; where it was,"
             f" `kubectl delete node {others[0]}`; else give one of the two another address",
         )
@@ -209,10 +211,11 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
             " from other hosts",
             "run `systemd-machine-id-setup` on it, and reboot it",
         )
-    if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
+    lacking = [ip for ip in inputs.node.ips if ip not in inputs.facts.addresses]
+    if inputs.facts.addresses and lacking:
         yield Finding(
             "warning",
-            f"none of its interfaces has its address {inputs.node.ip}",
+            f"none of its interfaces has its address {' or '.join(lacking)}",
             "set the node's address to one that it has itself, unless it is behind NAT",
         )
 

@@ -13,7 +13,7 @@ from .step import Step
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return modules and sysctls, persistent and live."""
     needed = modules(inputs.config, inputs.node)
-    settings = sysctls(inputs.node)
+    settings = sysctls(inputs.config, inputs.node)
     return (
         Directory(inputs.config.paths.state, 0o700),
         File(layout.MODULES_CONF, render("prepare/modules.conf", modules=sorted(needed))),

@@ -103,7 +103,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         # needs the real source address.
         "clusterCIDR": inputs.config.cluster.pod_cidr,
         "iptables.masqueradeAll": False,
-        "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH_PORT}",
+        "healthzBindAddress": f"{_everywhere(inputs)}:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",
         # 0: leave the limits as they are. In a container they are its machine's.
         "conntrack.maxPerCore": 0 if inputs.conntrack_of_machine else None,
@@ -111,6 +111,11 @@ def _options(inputs: Inputs) -> ComponentOptions:
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}
     return component_options(matrix().kube_proxy, minor, flags=flags, settings=settings)
+
+
+def _everywhere(inputs: Inputs) -> str:
+    """Return all addresses of a host; `[::]` is those of IPv4 as well (Go, net.Listen)."""
+    return "[::]" if 6 in inputs.config.cluster.families else "0.0.0.0"  # noqa: S104
 
 
 STEP = Step("proxy", "Install and run kube-proxy.", desired=desired, requires=("proxy-cert",))

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..util import unit_file
 from ..util.data import ROOT
+from ..util.families import in_url
 from ..util.merging import merge_deep
 from ..util.yaml_io import dump
 
@@ -61,5 +62,9 @@ def _environment() -> Environment:
         auto_reload=False,  # templates do not change while a command runs
         autoescape=False,  # noqa: S701 - configuration files, not HTML
     )
-    environment.filters |= {"word": unit_file.word, "specifiers": unit_file.specifiers}
+    environment.filters |= {
+        "word": unit_file.word,
+        "specifiers": unit_file.specifiers,
+        "in_url": in_url,
+    }
     return environment

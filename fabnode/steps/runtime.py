@@ -119,8 +119,8 @@ def _no_proxy(inputs: Inputs) -> str:
     # Several are reached by way of loopback; a list that changes is no reason to restart anything.
     api = () if cluster.balanced else (cluster.endpoints[0][0],)
     ours = (
-        *("localhost", "127.0.0.0/8", *api, inputs.node.ip),
-        *(cluster.service_cidr, cluster.pod_cidr, ".svc", f".{cluster.dns_domain}"),
+        *("localhost", "127.0.0.0/8", *api, *inputs.node.ips),
+        *(*cluster.service_cidrs, *cluster.pod_cidrs, ".svc", f".{cluster.dns_domain}"),
     )
     return ",".join(dict.fromkeys((*filter(_HOSTS, theirs), *ours)))
 

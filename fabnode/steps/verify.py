@@ -26,6 +26,8 @@ from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..releases import compatibility
 from ..util import program
+from ..util.families import NAMES, Family, families_of, family, in_url
+from ..util.families import listed as listed_families
 from ..util.own_names import PROBE_NAMESPACE
 from .finding import Finding
 from .step import Scope, Step
@@ -237,7 +239,7 @@ def version_check(node: str, node_object: Object, wanted: str, runtime: str) -> 
 
 def serving_addresses(node: Node, live: Object | None) -> tuple[str, ...]:
     """Return the names and addresses by which the apiserver may come to a node's kubelet."""
-    dns, addresses = serving_names(Candidate(node.name, node.ip))
+    dns, addresses = serving_names(Candidate(node.name, *node.ips))
     reported = ((live or {}).get("status") or {}).get("addresses") or ()
     found = (each["address"] for each in reported if each.get("type") in _ASKED_BY)
     return tuple(dict.fromkeys((*dns, *addresses, *found)))
@@ -340,7 +342,7 @@ def _untaint(node: Node, taint: Object) -> str:
     return f"kubectl taint nodes {name} {key}:{effect}-, or add it to the node's `taints`"
 
 
-def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:
+def dns_checks(services: Iterable[Object], dns_addresses: Sequence[str]) -> Iterator[Check]:
     """
     Yield a check where pods are given another address for DNS than the cluster's Service has.
 
@@ -353,19 +355,29 @@ def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:
         if (own := (spec := item.get("spec") or {}).get("clusterIP")) not in {None, "", "None"}
     }
     known = {address for addresses in found.values() for address in addresses}
-    if not known or dns_address in known or ip_address(dns_address).is_link_local:
+    wrong = [at for at in dns_addresses if at not in known and not ip_address(at).is_link_local]
+    if not known or not wrong:
         return
     listed = "; ".join(f"the Service {name} has {', '.join(at)}" for name, at in found.items())
-    detail = f"pods ask {dns_address} (cluster.dns_address), but {listed}"
+    detail = f"pods ask {' and '.join(wrong)} (cluster.dns_address), but {listed}"
     advice = "correct cluster.dns_address; pods keep the old address until they start again"
     yield Check(None, DNS, False, detail, advice)
 
 
-def service_range(address: str, service_cidr: str) -> Iterator[Check]:
-    """Yield a check where a Service's address is outside of the range; several are possible."""
-    if ip_address(address) not in ip_network(service_cidr):
-        detail = f"a Service got {address}, outside of service_cidr {service_cidr}"
-        advice = "compare cluster.service_cidr and cluster.dns_address with the apiserver's range"
+def service_range(addresses: Sequence[str], service_cidrs: Sequence[str]) -> Iterator[Check]:
+    """
+    Yield a check where a Service's address is outside of the range; several are possible.
+
+    A Service that prefers both families has one of each that the apiserver has.
+    """
+    advice = "compare cluster.service_cidr and cluster.dns_address with the apiserver's range"
+    for address in addresses:
+        if not any(ip_address(address) in ip_network(cidr) for cidr in service_cidrs):
+            listed = " and ".join(service_cidrs)
+            detail = f"a Service got {address}, outside of service_cidr {listed}"
+            yield Check(None, "Service range", False, detail, advice)
+    if lacking := set(families_of(service_cidrs)) - set(families_of(addresses)):
+        detail = f"a Service that asks for both families got no {listed_families(lacking)} address"
         yield Check(None, "Service range", False, detail, advice)
 
 
@@ -377,8 +389,14 @@ def settles(live: Object) -> bool:
     return ready and any(taint["key"] in _PASSING for taint in taints)
 
 
-def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:
-    """Return a namespace with one answering pod per node and a Service before them."""
+def probe_objects(
+    image: str, nodes: Sequence[str], families: Sequence[Family] = (4,)
+) -> tuple[Object, ...]:
+    """
+    Return a namespace with one answering pod per node and a Service before them.
+
+    :param families: of Services; with two, it gets an address of each.
+    """
     servers = [
         _pod(f"server-{i}", node, image, _SERVER, app=_SERVICE) for i, node in enumerate(nodes)
     ]
@@ -389,6 +407,7 @@ def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:
         "spec": {
             "selector": {"app": _SERVICE},
             "ports": [{"port": PROBE_PORT, "targetPort": PROBE_PORT}],
+            **({"ipFamilyPolicy": "PreferDualStack"} if len(families) > 1 else {}),
         },
     }
     return (*servers, service)
@@ -414,19 +433,33 @@ def namespace(*, standing: bool = False) -> Object:
 
 
 def client_pods(
-    image: str, nodes: Sequence[str], targets: Mapping[str, str], service_ip: str
+    image: str,
+    nodes: Sequence[str],
+    targets: Mapping[str, Sequence[str]],
+    service_ips: Sequence[str],
 ) -> tuple[Object, ...]:
     """
     Return one pod per node that asks every server pod and the Service, and prints what it got.
 
-    :param targets: node → its server pod's address.
+    :param targets: node → its server pod's addresses. :param service_ips: the Service's; where
+        there are two, each is asked by each.
     """
-    urls = [f"{name}=http://{_host(ip)}:{PROBE_PORT}/" for name, ip in targets.items()]
-    urls.append(f"service=http://{_host(service_ip)}:{PROBE_PORT}/")
+    named = [(name, ip) for name, ips in targets.items() for ip in ips]
+    named += [("service", ip) for ip in service_ips]
+    both = len(service_ips) > 1
+    urls = [
+        f"{_asked(name, family(ip), both=both)}=http://{in_url(ip)}:{PROBE_PORT}/"
+        for name, ip in named
+    ]
     return tuple(
         _pod(f"client-{i}", node, image, [*_CLIENT, *urls], app="client")
         for i, node in enumerate(nodes)
     )
+
+
+def _asked(name: str, of_family: Family, *, both: bool) -> str:
+    """Return what the log calls a target: no node's name has a slash in it."""
+    return f"{name}/{NAMES[of_family]}" if both else name
 
 
 SERVICE_VIP = "Service VIP"
@@ -435,12 +468,18 @@ _ANSWER = 200  # characters: its node's kubelet may hand us anything for a log
 
 
 def probe_results(
-    node: str, log: str, targets: Sequence[str], *, service: bool = True
+    node: str,
+    log: str,
+    targets: Sequence[str],
+    *,
+    service: bool = True,
+    families: Sequence[Family] = (4,),
 ) -> tuple[Check, ...]:
     """
-    Read a client pod's log: `<target>[:large] ok|failed <what was answered>` lines.
+    Read a client pod's log: `<target>[/<family>][:large] ok|failed <what was answered>` lines.
 
     :param targets: nodes whose pods are judged; `service`: and the Service.
+    :param families: by which each was asked; with two, each is a check.
     """
     seen = {}
     for line in log.splitlines():
@@ -448,9 +487,15 @@ def probe_results(
         outcome, _, answer = rest.partition(" ")
         seen[target] = (outcome == "ok", answer.strip()[:_ANSWER])
     checks = []
-    for target in (*targets, *(["service"] if service else ())):
-        ok, answer = seen.get(target, (False, _SILENT))
-        title = SERVICE_VIP if target == "service" else f"pod on {target}"
+    both = len(families) > 1
+    asked = [
+        (target, f" ({NAMES[one]})" if both else "", _asked(target, one, both=both))
+        for target in (*targets, *(["service"] if service else ()))
+        for one in families
+    ]
+    for target, by, name in asked:
+        ok, answer = seen.get(name, (False, _SILENT))
+        title = f"{SERVICE_VIP}{by}" if target == "service" else f"pod on {target}{by}"
         advice = (
             program.host_task(node, "logs --unit kube-proxy")
             if target == "service"
@@ -458,7 +503,8 @@ def probe_results(
         )
         detail = f"answered by {answer}" if ok else answer or _SILENT
         checks.append(Check(node, title, ok, detail, advice))
-    answered = [target for target in targets if seen.get(target, (False, ""))[0]]
+    names = [name for target, _, name in asked if target != "service"]
+    answered = [name for name in names if seen.get(name, (False, ""))[0]]
     if answered:
         checks.append(_large_packets(node, seen, answered))
     return tuple(checks)
@@ -521,7 +567,8 @@ LARGE = "large packets"
 _SERVED = "/www"
 # Each server answers with its node's name, with one packet as large as the pod's MTU lets it be
 # (less IPv4's and TCP's headers, with timestamps), and with several KiB: what is one packet is not
-# cut or joined by any hardware on the way, what is several is sent as on a busy day.
+# cut or joined by any hardware on the way, what is several is sent as on a busy day. By IPv6, whose
+# header is 20 bytes longer, the first is one packet as large as can be, and a small one.
 _SERVER = [
     "sh",
     "-c",
@@ -538,7 +585,7 @@ _CLIENT = [
     'until answer=$(timeout 2 wget -q -O - "$url" 2>&1) || [ $n -ge 10 ]; '
     "do n=$((n+1)); sleep 1; done; "
     '[ $n -lt 10 ] || { echo "$name failed $answer"; continue; }; echo "$name ok $answer"; '
-    '[ "$name" != service ] && [ $lost -lt 2 ] || continue; n=0; '
+    '[ "${name%%/*}" != service ] && [ $lost -lt 2 ] || continue; n=0; '
     "until timeout 3 wget -q -O /dev/null ${url}packet && "
     "timeout 3 wget -q -O /dev/null ${url}several || [ $n -ge 2 ]; do n=$((n+1)); done; "
     '[ $n -lt 2 ] && echo "$name:large ok" || '
@@ -595,10 +642,6 @@ def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> O
             ],
         },
     }
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 STEP = Step("verify", "Check nodes, and the network with pods.", Scope.CHECK)

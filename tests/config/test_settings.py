@@ -34,7 +34,7 @@ def nodes(**keys: Any) -> dict[str, Any]:
 
 DNS_1123 = "must be a DNS-1123 name: lowercase letters, digits, - and ."
 HTTPS = "must be an https URL without a path, such as https://10.0.0.1:6443"
-NETWORK = "must be an IPv4 network such as 10.68.0.0/16"
+NETWORK = "must be a network such as 10.68.0.0/16 or fd00:10:68::/108"
 RELEASE = "must be a release such as 1.37.2"
 SECRET = "must be one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
 LABEL = "letters, digits and -_. inside (at most 63)"
@@ -113,12 +113,12 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         nodes(address="ops@192.0.2.11:2222"),
-        "nodes[n1].address: must be an IPv4 address or a host name, got 'ops@192.0.2.11:2222';"
+        "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got 'ops@192.0.2.11:2222';"
         " the user goes into `ssh: {user: ops}`; the port goes into `ssh: {port: 2222}`",
     ),
     (
         nodes(address="192.0.2.11/24"),
-        "nodes[n1].address: must be an IPv4 address or a host name, got '192.0.2.11/24'",
+        "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got '192.0.2.11/24'",
     ),
     # what Kubernetes would set back
     (
@@ -236,13 +236,13 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"cluster": {"apiserver": 5}}, 'cluster.apiserver: must be text, got 5; put it in quotes: "5"'),
     ({"cluster": {"apiserver": {"a": "b"}}}, "cluster.apiserver: must be text, got a mapping"),
     ({"cluster": {"apiserver": ["https://10.0.0.1", "http://10.0.0.2"]}}, f"cluster.apiserver[1]: {HTTPS}, got 'http://10.0.0.2'"),
-    ({"cluster": {"apiserver": ["https://10.0.0.1", "https://[fd00::1]"]}}, f"cluster.apiserver[1]: {HTTPS}, got 'https://[fd00::1]'"),
+    ({"cluster": {"apiserver": ["https://10.0.0.1", "https://[fd00::g]"]}}, f"cluster.apiserver[1]: {HTTPS}, got 'https://[fd00::g]'"),
     ({"cluster": {"apiserver": [f"https://10.0.1.{n}" for n in range(1, 18)]}}, "cluster.apiserver: must be at most 16 URLs, got a list; name the apiservers alone"),
     ({"cluster": {"pod_cidr": "172.20.0.0"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0'"),
     ({"cluster": {"pod_cidr": "172.20.0.0/33"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0/33'"),
-    ({"cluster": {"pod_cidr": "fd00::/48"}}, f"cluster.pod_cidr: {NETWORK}, got 'fd00::/48'"),
+    ({"cluster": {"pod_cidr": "fd00::/129"}}, f"cluster.pod_cidr: {NETWORK}, got 'fd00::/129'"),
     ({"cluster": {"pod_cidr": "172.20.1.0/16"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.1.0/16'; did you mean 172.20.0.0/16?"),
-    ({"cluster": {"dns_address": "10.68.0"}}, "cluster.dns_address: must be an IPv4 address, got '10.68.0'"),
+    ({"cluster": {"dns_address": "10.68.0"}}, "cluster.dns_address: must be an IPv4 or IPv6 address, got '10.68.0'"),
     ({"cluster": {"dns_domain": "Cluster.Local"}}, "cluster.dns_domain: must be a DNS domain such as cluster.local, got 'Cluster.Local'"),
     ({"ssh": {"user": "a b"}}, "ssh.user: must be a login name, got 'a b'"),
     ({"ssh": {"user": "-oProxy"}}, "ssh.user: must be a login name, got '-oProxy'"),
@@ -304,9 +304,9 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         f"nodes[{'a' * 64}].name: must have at most 63 characters: it becomes the label"
         f" kubernetes.io/hostname, got '{'a' * 64}'",
     ),
-    (nodes(address="192.0.2.256"), "nodes[n1].address: must be an IPv4 address or a host name, got '192.0.2.256'"),
-    (nodes(address="a_b"), "nodes[n1].address: must be an IPv4 address or a host name, got 'a_b'"),
-    (nodes(address="::1"), "nodes[n1].address: must be an IPv4 address or a host name, got '::1'"),
+    (nodes(address="192.0.2.256"), "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got '192.0.2.256'"),
+    (nodes(address="a_b"), "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got 'a_b'"),
+    (nodes(address="::g"), "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got '::g'"),
     (nodes(labels={"a b": "c"}), f"nodes[n1].labels.a b: must be a label key: {LABEL}, optionally after domain/, got 'a b'"),
     (nodes(labels={"a/b/c": "d"}), f"nodes[n1].labels.a/b/c: must be a label key: {LABEL}, optionally after domain/, got 'a/b/c'"),
     (nodes(labels={"a": "b c"}), f"nodes[n1].labels.a: must be a label value: {LABEL}, got 'b c'"),
@@ -408,7 +408,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://api.example.org:6443"]}},
-        ["cluster.apiserver[1]: api.example.org is no IPv4 address; in a list, write addresses: what nodes reach the API by must not wait for DNS; one URL alone may have a name"],
+        ["cluster.apiserver[1]: api.example.org is no address; in a list, write addresses: what nodes reach the API by must not wait for DNS; one URL alone may have a name"],
     ),
     (
         {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://127.0.0.1:6443"]}},

@@ -108,7 +108,7 @@ def test_every_combination_of_facts_has_no_problem_but_those_it_marks(
         ("apiserver", "https://rancher.example/k8s/c-1", "must be an https URL without a path"),
         ("apiserver", "https://10.68.0.1", "is inside service_cidr"),
         ("version", "1.99.0", "is not supported by this fabnode"),
-        ("service_cidr", "fd00::/108", "must be an IPv4 network"),
+        ("service_cidr", "fd00::/129", "must be a network such as"),
         ("pod_cidr", "10.68.128.0/17", "overlaps service_cidr"),
         ("dns_address", "10.1.1.1", "outside service_cidr"),
         ("dns_address", "10.68.0.1", "address of the Service 'kubernetes'"),
@@ -258,12 +258,14 @@ def test_hosts_of_a_file_and_of_an_option() -> None:
 
 def test_lines_that_are_no_host_are_named_all() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(numbered("a b c\nok 192.0.2.1\nNode_1\nn2 fd00::1\nn3 ops@192.0.2.3\n"), "hosts")
+        parse(numbered("a b c\nok 192.0.2.1\nNode_1\nn2 fd00::g\nn3 ops@192.0.2.3\n"), "hosts")
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("hosts:1: 'a b c' is more than a name and an address; one host")
     assert lines[1].startswith("hosts:3: 'Node_1': must be a DNS-1123 name")
     assert lines[1].endswith("for example node-1")
-    assert lines[2].startswith("hosts:4: 'fd00::1': must be an IPv4 address or a host name")
+    assert lines[2].startswith(
+        "hosts:4: 'fd00::g': must be an IPv4 or IPv6 address, or a host name"
+    )
     assert "the user goes into `ssh: {user: ops}`" in lines[3]
     assert len(lines) == 4
 

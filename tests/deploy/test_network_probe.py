@@ -121,7 +121,7 @@ def test_who_may_not_ask_the_apiserver_to_reach_pods_says_nothing_of_it() -> Non
     ("address", "outside"), [("10.68.0.10", False), ("10.96.0.10", True), ("fd00::10", True)]
 )
 def test_where_a_services_address_lies(address: str, outside: bool) -> None:
-    assert [check.ok for check in verify.service_range(address, "10.68.0.0/16")] == [
+    assert [check.ok for check in verify.service_range([address], ["10.68.0.0/16"])] == [
         False
     ] * outside
 

@@ -38,6 +38,7 @@ ORDER = (
     "test_other_hosts",
     "test_several_apiservers",
     "test_first_configuration",
+    "test_families",
     "test_joining",
     "test_secrecy",
     "test_unchanged",
@@ -156,6 +157,17 @@ def first_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three bare hosts and an empty cluster, for configurations that a command writes."""
     scratch = tmp_path_factory.mktemp("first")
     with _standing("f", scratch, "--nodes", str(len(NODES))) as it:
+        yield it
+
+
+@pytest.fixture(scope="module", params=["dual", "ipv6"])
+def family_lab(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Three hosts of both families, and of IPv6 alone, each beside a control plane like it."""
+    suffix = {"dual": "q", "ipv6": "y"}[request.param]
+    face = ("--nodes", str(len(NODES)), "--family", request.param)
+    with _standing(suffix, tmp_path_factory.mktemp(request.param), *face) as it:
         yield it
 
 

@@ -3,7 +3,7 @@ What is rendered for each release line, held against files under `snapshots/`.
 
 One file per minor: everything of a node with containerd (docker, where there is no other) on cgroup
 v2 (v1, where the kubelet knows no other), then what differs from it with the other runtime, on
-cgroup v1, and in the other modes of kube-proxy.
+cgroup v1, in the other modes of kube-proxy, and where Services and pods have IPv6.
 
 After a change that is meant: `SNAPSHOTS=write pytest tests/steps/test_snapshots.py`, then read the
 diff.
@@ -26,7 +26,7 @@ from fabnode.releases import compatibility
 from fabnode.releases.matrix import matrix
 from fabnode.remote import examine
 from fabnode.steps.order import NODE_STEPS
-from tests.support import make_config
+from tests.support import DUAL, IPV6, make_config
 
 from .support import make_inputs
 
@@ -42,7 +42,8 @@ Files = dict[str, str]
 def rendered(minor: int, facts: Facts, **overrides: Any) -> Files:
     """Return every text file of a node by path and mode; certificates cut to a word."""
     overrides["calico"] = {"enabled": False}
-    config = make_config(cluster={"version": f"1.{minor}.0"}, **overrides)
+    cluster = {**overrides.pop("cluster", {}), "version": f"1.{minor}.0"}
+    config = make_config(cluster=cluster, **overrides)
     files: Files = {}
     inputs = make_inputs(config, facts)
     for step in NODE_STEPS:
@@ -86,6 +87,11 @@ def snapshot(minor: int) -> str:
         if mode != "iptables" and not compatibility.proxy_mode(minor, mode):
             settings = {"runtime": {"name": first}, "kube_proxy": {"mode": mode}}
             differs(f"kube-proxy in mode {mode}", rendered(minor, facts, **settings))
+    known = matrix().kubelet
+    families = (("IPv4 and IPv6", DUAL, known.dual_stack), ("IPv6 alone", IPV6, known.ipv6))
+    for title, addresses, able in families:
+        if minor in able:
+            differs(title, rendered(minor, facts, **{**addresses, "runtime": {"name": first}}))
     return f"##### Kubernetes 1.{minor} with {first}, cgroup v{facts.cgroup}\n" + "\n".join(parts)
 
 

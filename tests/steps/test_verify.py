@@ -312,7 +312,7 @@ def dns(name: str, *addresses: str) -> dict[str, Any]:
 def test_pods_ask_the_clusters_dns(
     services: list[dict[str, Any]], address: str, detail: str
 ) -> None:
-    assert [check.detail for check in verify.dns_checks(services, address)] == [detail] * bool(
+    assert [check.detail for check in verify.dns_checks(services, [address])] == [detail] * bool(
         detail
     )
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..validators import is_address, is_host
+from ..validators import is_host, is_ipv4
 from . import forms
 from .facts import Machine, Open, Taken
 from .survey import Rule, Survey
@@ -197,7 +197,7 @@ def _machine(survey: Survey, host: str, place: Place, control: bool) -> Machine:
     ip = None
     if found := survey.first(host, "ip"):
         name, value = found
-        if value.odd is Kind.PLAIN and is_address(text_of(value)):
+        if value.odd is Kind.PLAIN and is_ipv4(text_of(value)):
             ip = text_of(value)
         else:
             doubts.append(f"{name} ({value.place}) is no IPv4 address, or not evaluated.")

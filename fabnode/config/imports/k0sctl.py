@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...util.problems import ConfigError, Problem
 from ..starter import Network
-from ..validators import is_address
+from ..validators import is_ipv4
 from . import forms, tree
 from .facts import Facts, Ledger, Machine, Open, Taken
 from .survey import Reasons, Rule, UnfitError
@@ -216,7 +216,7 @@ def _machine(host: Value, role: str, key: str, ledger: Ledger) -> Machine:
         name,
         host.place,
         reached or name,
-        inner if is_address(inner) else None,
+        inner if is_ipv4(inner) else None,
         control=role != "worker",
         worker=worker,
         doubts=tuple(doubts),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..starter import Network
-from ..validators import is_address
+from ..validators import is_ipv4
 from . import connection, forms
 from .facts import Facts, Machine, Open, Taken
 from .inventory import Inventory, Layer
@@ -176,7 +176,7 @@ def _dns(survey: Survey) -> None:
             ledger.assume(key, _NODE_LOCAL_DNS, TOOL)
         return
     service = survey.common("CLUSTER_DNS_SVC_IP")
-    if service and is_address(text_of(service)):
+    if service and is_ipv4(text_of(service)):
         ledger.take(key, text_of(service), service, "CLUSTER_DNS_SVC_IP")
         return
     services = next((str(t.value) for t in ledger.taken if t.key == "cluster.service_cidr"), "")

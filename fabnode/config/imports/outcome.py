@@ -22,7 +22,7 @@ from .. import fields, starter
 from ..host_list import Host
 from ..schema import OVERRIDDEN, FileShape, NodeEntry, overrides
 from ..starter import Findings, Known, Missing
-from ..validators import is_address
+from ..validators import is_ipv4
 from . import settle
 from .facts import Facts, Machine, Open, Taken, Without
 
@@ -339,7 +339,7 @@ def _network_of(host: Host, cluster: Mapping[str, starter.Fact]) -> str:
             continue
         for text in (host.address, host.ip or ""):
             network = ipaddress.IPv4Network(fact.value)
-            if is_address(text) and ipaddress.IPv4Address(text) in network:
+            if is_ipv4(text) and ipaddress.IPv4Address(text) in network:
                 return str(network)
     return ""
 

@@ -10,6 +10,18 @@ for line in $routes; do
 	case $line in Iface* | cali*) ;; *) emit route "$line" ;; esac
 done
 
+if read_first_line /proc/sys/net/ipv6/conf/all/disable_ipv6; then
+	emit ipv6 "$line"
+	for line in $(grep -E '^0{32} 00 ' /proc/net/ipv6_route 2>/dev/null); do
+		interface=${line##* } flags=${line% *}
+		accept=0
+		if read_first_line "/proc/sys/net/ipv6/conf/$interface/accept_ra"; then accept=$line; fi
+		emit ipv6_default "$interface" "${flags##* }" "$accept"
+	done
+else
+	emit ipv6 absent
+fi
+
 set +f
 for folder in /sys/class/net/*; do
 	case $folder in */cali* | */veth*) continue ;; esac

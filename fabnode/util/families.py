@@ -1,0 +1,48 @@
+"""Address families: which one a text is of, and settings that have a value of one or of each."""
+
+from __future__ import annotations
+
+import ipaddress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Family = Literal[4, 6]
+
+NAMES: Mapping[Family, str] = MappingProxyType({4: "IPv4", 6: "IPv6"})
+
+
+def each(text: str) -> tuple[str, ...]:
+    """Return the values of `a` or of `a,b`, as Kubernetes' flags have them; of nothing, none."""
+    return tuple(filter(None, text.split(",")))
+
+
+def family(text: str) -> Family:
+    """
+    Return the family of an address or a network.
+
+    :raises ValueError: it is neither.
+    """
+    return ipaddress.ip_network(text.partition("%")[0], strict=False).version
+
+
+def families_of(texts: Iterable[str]) -> tuple[Family, ...]:
+    """Return the families of addresses or networks, each once, in their order."""
+    return tuple(dict.fromkeys(map(family, texts)))
+
+
+def of(texts: Iterable[str], wanted: Family) -> str:
+    """Return the first address or network of a family; empty: there is none."""
+    return next((text for text in texts if family(text) == wanted), "")
+
+
+def listed(found: Iterable[Family]) -> str:
+    """Return families for a sentence: `IPv4 and IPv6`."""
+    return " and ".join(NAMES[one] for one in sorted(found))
+
+
+def in_url(host: str) -> str:
+    """Return a host as URLs and `host:port` have it: an IPv6 address in brackets (RFC 3986)."""
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,181 @@
+"""Clusters of two families and of IPv6 alone: nodes join, and pods reach each other in each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.pki.certificates import read
+from fabnode.util.families import Family, family, in_url
+
+from .harness import NODES, eventually
+from .workload import NAMESPACE, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .harness import Lab
+
+pytestmark = pytest.mark.sites
+
+WAYS = (("n1", "n2"), ("n2", "n3"), ("n3", "n1"))
+SERVING = "/var/lib/kubelet/pki/kubelet-server-current.pem"
+
+
+def families(lab: Lab) -> tuple[Family, ...]:
+    """Return those of the lab, that of its apiserver first."""
+    return (4, 6) if lab.layout.family == "dual" else (6,)
+
+
+def node_ips(lab: Lab, name: str) -> list[str]:
+    host = lab.layout.host(name)
+    return [str(each) for each in (host.address, host.second) if each]
+
+
+@pytest.fixture(scope="module")
+def joined(family_lab: Lab) -> Lab:
+    """Three nodes."""
+    if family_lab.objects("nodes"):
+        family_lab.restore()
+    else:
+        done = family_lab.deploy()
+        assert done.results == dict.fromkeys(NODES, "changed")
+    return family_lab
+
+
+@pytest.fixture(scope="module")
+def work(joined: Lab) -> Workload:
+    found = Workload(joined)
+    found.start()
+    return found
+
+
+def addresses(work: Workload, node: str) -> dict[Family, str]:
+    """Return those of the pod on a node."""
+    pod = json.loads(work.kubectl("get", "pod", f"web-{node}", "-o", "json"))
+    return {family(each["ip"]): each["ip"] for each in pod["status"]["podIPs"]}
+
+
+def answers(
+    work: Workload, by: Family, ways: Sequence[tuple[str, str]] = WAYS
+) -> dict[tuple[str, str], str]:
+    """Return what the pods of each way answered by a family."""
+    return {
+        (a, b): work.fetch(a, f"http://{in_url(addresses(work, b)[by])}:8080/") for a, b in ways
+    }
+
+
+def wait_for_answers(work: Workload, by: Family, wanted: dict[tuple[str, str], str]) -> None:
+    eventually(lambda: answers(work, by) == wanted)
+
+
+def wait_for_host(lab: Lab, host: str, url: str) -> None:
+    """Wait until a host itself gets an answer of one of the pods."""
+    eventually(lambda: lab.on(host, f"curl -s -m 5 '{url}'", code=None).strip() in NODES)
+
+
+def wait_for_pod(work: Workload, node: str, url: str) -> None:
+    """Wait until the pod on a node gets an answer of one of the pods."""
+    eventually(lambda: work.fetch(node, url) in NODES)
+
+
+EVERYTHING = {(a, b): b for a, b in WAYS}
+NOTHING = dict.fromkeys(WAYS, "")
+
+
+def test_a_second_deployment_changes_nothing(joined: Lab) -> None:
+    before = joined.starts()
+    assert joined.deploy().results == dict.fromkeys(NODES, "unchanged")
+    assert joined.restarted(before) == set()
+    assert joined.plan("--exit-code")["empty"]
+
+
+def test_verify_tries_each_family(joined: Lab) -> None:
+    checks = joined.inv("verify", "--json").document["checks"]
+    assert all(check["ok"] for check in checks)
+    names = {check["name"] for check in checks}
+    if len(families(joined)) > 1:
+        assert {"pod on n2 (IPv4)", "pod on n2 (IPv6)", "Service VIP (IPv6)"} <= names
+    else:
+        assert {"pod on n2", "Service VIP"} <= names
+
+
+def test_nodes_register_and_are_certified_with_all_their_addresses(joined: Lab) -> None:
+    for node in joined.objects("nodes"):
+        name = node["metadata"]["name"]
+        reported = node["status"]["addresses"]
+        assert [a["address"] for a in reported if a["type"] == "InternalIP"] == node_ips(
+            joined, name
+        )
+        pem = joined.on(name, f"sed '/PRIVATE KEY/,$d' {SERVING}")
+        assert read(pem).names == {name, *node_ips(joined, name)}
+
+
+def test_pods_have_an_address_of_each_family(joined: Lab, work: Workload) -> None:
+    for node in NODES:
+        assert set(addresses(work, node)) == set(families(joined))
+
+
+def test_pods_reach_each_other_across_nodes(joined: Lab, work: Workload) -> None:
+    for by in families(joined):
+        wait_for_answers(work, by, EVERYTHING)
+
+
+def service(joined: Lab, work: Workload) -> dict[str, Any]:
+    """Return a Service of all pods, with all families and a port of nodes."""
+    spec: dict[str, Any] = {
+        "type": "NodePort",
+        "selector": {"app": "web"},
+        "ports": [{"port": 80, "targetPort": 8080}],
+    }
+    if len(families(joined)) > 1:
+        spec["ipFamilyPolicy"] = "RequireDualStack"
+    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}
+    work.kubectl("apply", "-f", "-", stdin=json.dumps(item))
+    found: dict[str, Any] = json.loads(work.kubectl("get", "service", "web", "-o", "json"))
+    return found["spec"]  # type: ignore[no-any-return]
+
+
+def test_services_are_served_to_pods_and_hosts(joined: Lab, work: Workload) -> None:
+    made = service(joined, work)
+    assert {family(at) for at in made["clusterIPs"]} == set(families(joined))
+    port = made["ports"][0]["nodePort"]
+    for at in made["clusterIPs"]:
+        url = f"http://{in_url(at)}/"
+        for node in NODES:
+            wait_for_pod(work, node, url)
+            wait_for_host(joined, node, url)
+    for at in node_ips(joined, "n2"):
+        wait_for_host(joined, "n1", f"http://{in_url(at)}:{port}/")
+
+
+def policy(name: str, *rules: dict[str, Any]) -> str:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": list(rules)}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    return json.dumps({**kind, "metadata": {"name": name}, "spec": spec})
+
+
+def test_a_network_policy_holds_in_each_family(joined: Lab, work: Workload) -> None:
+    work.kubectl("apply", "-f", "-", stdin=policy("deny-all"))
+    try:
+        for by in families(joined):
+            wait_for_answers(work, by, NOTHING)
+        # One of a family's network lets that family in, and no other.
+        for by in families(joined):
+            block = {"ipBlock": {"cidr": {4: "0.0.0.0/0", 6: "::/0"}[by]}}
+            work.kubectl("apply", "-f", "-", stdin=policy("one-family", {"from": [block]}))
+            wait_for_answers(work, by, EVERYTHING)
+            for other in set(families(joined)) - {by}:
+                wait_for_answers(work, other, NOTHING)
+    finally:
+        work.kubectl("delete", "networkpolicy", "--all")
+    for by in families(joined):
+        wait_for_answers(work, by, EVERYTHING)
+
+
+def test_the_apiserver_reaches_kubelets(joined: Lab, work: Workload) -> None:
+    for node in NODES:
+        assert f"serving on {node}" in joined.kubectl("-n", NAMESPACE, "logs", f"web-{node}")
+        assert work.kubectl("exec", f"web-{node}", "--", "sh", "-c", "echo $NODE").strip() == node
