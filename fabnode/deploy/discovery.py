@@ -239,6 +239,9 @@ def _place(found: Object) -> tuple[str, str]:
     return str(_at(about, "namespace") or ""), str(_at(about, "name") or "")
 
 
+_BOTH = ", which has a network of IPv6 as well: docs/ipv6.md says how nodes get both"
+
+
 def _ipv4(texts: Iterable[str]) -> list[str]:
     """Return which of these are IPv4 networks or addresses."""
     return [text for text in texts if ":" not in text and _network_of(text)]
@@ -361,7 +364,9 @@ def _kubeadm(api: Api) -> dict[str, Any] | _Denied:
 
 def _of_kubeadm(value: Any) -> Known | None:
     found = _ipv4(str(value).split(",")) if isinstance(value, str) else []
-    return Known(found[0], "Of kubeadm's configuration.") if found else None
+    both = isinstance(value, str) and ":" in value
+    source = f"Of kubeadm's configuration{_BOTH * both}."
+    return Known(found[0], source, doubtful=both) if found else None
 
 
 def _service_cidr(api: Api, of_kubeadm: Any, flags: dict[str, tuple[str, str]] | _Denied) -> Fact:
@@ -370,7 +375,8 @@ def _service_cidr(api: Api, of_kubeadm: Any, flags: dict[str, tuple[str, str]] |
         first = [each for each in ranges if _place(each)[1] == "kubernetes"]
         cidrs = [_texts(_at(each, "spec", "cidrs")) for each in first]
         if found := _ipv4(cidr for each in cidrs for cidr in each):
-            return Known(found[0], "Of the ServiceCIDR kubernetes.")
+            both = any(":" in cidr for each in cidrs for cidr in each)
+            return Known(found[0], f"Of the ServiceCIDR kubernetes{_BOTH * both}.", doubtful=both)
     if known := _of_kubeadm(of_kubeadm) or _of_flag(flags, "service-cluster-ip-range"):
         return known
     return _guessed_range(api, f"{ranges}; " if isinstance(ranges, _Denied) else "")
@@ -383,7 +389,9 @@ def _guessed_range(api: Api, before: str) -> Fact:
         return Missing(f"{before}{service}.")
     address = _at(service, "spec", "clusterIP")
     if not (isinstance(address, str) and _ipv4([address])):
-        return Missing(f"{before}the Service kubernetes has no IPv4 address.")
+        return Missing(
+            f"{before}the Service kubernetes has no IPv4 address; for one of IPv6 see docs/ipv6.md."
+        )
     start = ipaddress.IPv4Address(int(ipaddress.IPv4Address(address)) - 1)
     # A network begins where as many of the last bits are 0 as it has bits for hosts.
     longest = [n for n in range(_COMMON_PREFIX, 29) if _begins(start, n)]

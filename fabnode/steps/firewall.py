@@ -96,7 +96,7 @@ def _leads_to(rule: str, interfaces: Sequence[str]) -> bool:
 
 
 def _tables(rules: Rules) -> dict[str, dict[str, _Chain]]:
-    """Return the chains of each table that IPv4 packets pass: nodes and pods have no others."""
+    """Return the chains of each table that IPv4 packets pass: those of IPv6 are not judged."""
     tables: dict[str, dict[str, _Chain]] = {}
     table = chain = ""
     for program, text in rules:

@@ -371,12 +371,14 @@ def service_range(addresses: Sequence[str], service_cidrs: Sequence[str]) -> Ite
     A Service that prefers both families has one of each that the apiserver has.
     """
     advice = "compare cluster.service_cidr and cluster.dns_address with the apiserver's range"
+    good = True
     for address in addresses:
         if not any(ip_address(address) in ip_network(cidr) for cidr in service_cidrs):
             listed = " and ".join(service_cidrs)
             detail = f"a Service got {address}, outside of service_cidr {listed}"
             yield Check(None, "Service range", False, detail, advice)
-    if lacking := set(families_of(service_cidrs)) - set(families_of(addresses)):
+            good = False
+    if good and (lacking := set(families_of(service_cidrs)) - set(families_of(addresses))):
         detail = f"a Service that asks for both families got no {listed_families(lacking)} address"
         yield Check(None, "Service range", False, detail, advice)
 

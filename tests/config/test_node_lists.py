@@ -204,7 +204,7 @@ def test_cells_are_numbers_and_booleans_where_these_are_wanted(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        ({"address": "x y"}, "nodes[n1].address ([0].address): must be an IPv4 or IPv6 address, or a host"),
+        ({"address": "x y"}, "nodes[n1].address ([0].address): must be an IPv4 or IPv6 address"),
         ({"ssh": {"prot": 1}}, "nodes[n1].ssh.prot ([0].ssh): unknown key; did you mean port?"),
         ({"ssh.port": "ssh"}, "nodes[n1].ssh.port ([0].ssh.port): must be a whole number, got 'ss"),
         ({"groups": ["a", "c"]}, "nodes[n1].groups[1] ([0].groups): no group is called 'c'"),

@@ -59,7 +59,7 @@ def test_an_api_that_is_down_is_reported_with_its_reason() -> None:
     ("address", "ok"), [("172.20.1.7", True), ("172.21.1.7", False), ("10.0.0.1", False)]
 )
 def test_where_a_pods_address_lies(address: str, ok: bool) -> None:
-    assert network_probe._address_check("n1", address, "172.20.0.0/16").ok is ok
+    assert network_probe._address_check("n1", [address], ["172.20.0.0/16"]).ok is ok
 
 
 def test_pods_that_the_cluster_refuses_are_a_failure_of_their_own() -> None:

@@ -119,7 +119,7 @@ def of_pods() -> list[Check]:
     lost = "n1 ok n1\nn1:large failed\nn2 failed x\nservice failed x\n"
     return [
         *network_probe._not_running(api, ["n1"], ["n1"]),
-        network_probe._address_check("n1", "192.0.2.1", "172.20.0.0/16"),
+        network_probe._address_check("n1", ["192.0.2.1"], ["172.20.0.0/16"]),
         *verify.probe_results("n1", lost, ["n1", "n2"]),
         *verify.service_range(["192.0.2.1"], ["10.68.0.0/16"]),
         verify.apiserver_check({"n1": "dial tcp: no route to host", "n2": ""}),

@@ -209,7 +209,7 @@ def test_versions_of_kubeadm(text: str, version: str, apiserver: str, tmp_path: 
         place = next(t.place for t in found.report.taken if t.key == "cluster.version")
         assert place == Place(str(tmp_path / "k.yaml"), 7)
     if "fd00" in text:
-        assert "IPv4 alone" in decisions(found)[""]
+        assert "docs/ipv6.md" in decisions(found)[""]
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_what_kubespray_does_where_nothing_is_said(tmp_path: Path) -> None:
         ("kubelet_config_extra_args: {maxPodz: 5}", "kubelet.config", "maxPodz"),
         ("node_taints: [x]", "taints", "taints are written as"),
         ("kube_service_addresses: fd00::/108", "cluster.service_cidr", "IPv6"),
-        ("ipv6_stack: true", "", "IPv4 alone"),
+        ("ipv6_stack: true", "", "docs/ipv6.md"),
         (
             "loadbalancer_apiserver: {address: 10.233.0.9, port: 8443}",
             "cluster.apiserver",

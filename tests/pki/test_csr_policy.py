@@ -259,6 +259,27 @@ def test_a_node_named_by_its_address_has_no_dns_name() -> None:
     assert judge(request, (node,), ()).approve
 
 
+@pytest.mark.parametrize(
+    ("asked", "approved"),
+    [
+        (("10.0.0.11", "2001:db8::11"), True),
+        (("2001:db8::11", "10.0.0.11"), True),
+        (("10.0.0.11",), False),
+        (("2001:db8::11",), False),
+        (("10.0.0.11", "2001:db8::12"), False),
+        (("10.0.0.11", "2001:db8::11", "2001:db8::12"), False),
+        (("10.0.0.11", "::ffff:10.0.0.11", "2001:db8::11"), False),
+    ],
+)
+def test_a_node_of_two_families_is_certified_for_both_its_addresses(
+    asked: tuple[str, ...], approved: bool
+) -> None:
+    node = Candidate("n1", "10.0.0.11", "2001:db8::11")
+    request = serving(pem=csr(names=[*dns("n1"), *ips(*asked)]))
+    found = judge(request, (node,), ())
+    assert found.approve is approved, found.reason
+
+
 def test_with_a_shared_token_the_key_on_the_host_decides() -> None:
     """The request of the host whose key waits there is approved, for the node that it names."""
     found = shared_verdict(shared())

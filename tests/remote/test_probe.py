@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node import layout
-from fabnode.node.facts import HostNetwork, Listener, Mount, Watchlist
+from fabnode.node.facts import DefaultRoute, HostNetwork, Listener, Mount, Watchlist
 from fabnode.node.host_tools import NEEDED
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import LacksToolsError, parse
@@ -647,6 +647,39 @@ def test_routes_and_networks_are_values(shell: list[str], tools: Tools, tmp_path
         HostNetwork("stor0", IPv4Network("172.20.5.0/24"), IPv4Address("172.20.5.1")),
         HostNetwork("eth1", IPv4Network("172.20.8.0/24"), None, direct=False),
     )
+
+
+def test_default_routes_of_ipv6_are_told_with_who_made_them(
+    shell: list[str], tools: Tools, tmp_path: Path
+) -> None:
+    nothing = "0" * 32
+    settings, table = tmp_path / "conf", tmp_path / "ipv6_route"
+    for name, value in (("all", ""), ("eth0", "1"), ("eth1", "2")):
+        (settings / name).mkdir(parents=True)
+        (settings / name / "accept_ra").write_text(f"{value}\n")
+    (settings / "all" / "disable_ipv6").write_text("0\n")
+    rest = f"{nothing} 00 fe80000000000000000000000000000f 00000400 00000001 00000000"
+    table.write_text(
+        f"{nothing} 00 {rest} 00450003     eth0\n"
+        f"{nothing} 00 {rest} 00000003     eth1\n"
+        f"{nothing} 00 {rest} 00200200       lo\n"
+        f"fd000000000000000000000000000000 40 {rest} 00000001     eth0\n"
+    )
+    code = script(Watchlist(state=str(tmp_path / "s")), "n")
+    for here, there in (("/proc/sys/net/ipv6/conf", settings), ("/proc/net/ipv6_route", table)):
+        code = replaced(code, here, there)
+    facts = parse(tools.run([*shell, "-s"], code).stdout, nonce="n", sent=0, received=0)
+    assert facts.ipv6 == "on"
+    assert facts.ipv6_defaults == (
+        DefaultRoute("eth0", advertised=True, accept_ra=1),
+        DefaultRoute("eth1", advertised=False, accept_ra=2),
+    )
+    (settings / "all" / "disable_ipv6").write_text("1\n")
+    facts = parse(tools.run([*shell, "-s"], code).stdout, nonce="n", sent=0, received=0)
+    assert facts.ipv6 == "off"
+    (settings / "all" / "disable_ipv6").unlink()
+    facts = parse(tools.run([*shell, "-s"], code).stdout, nonce="n", sent=0, received=0)
+    assert (facts.ipv6, facts.ipv6_defaults) == ("absent", ())
 
 
 def test_proxies_of_services_come_without_their_credentials(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabnode.node.facts import Facts, Listener, PathFact, Space
+from fabnode.node.facts import DefaultRoute, Facts, Listener, PathFact, Space
 from fabnode.remote.limits import CERTIFICATE_FILES, MalformedError
 from fabnode.remote.probe_output import parse
 
@@ -48,6 +48,9 @@ def test_the_machine() -> None:
         "memory\tSwapTotal:\t1",
         "address\t2: host0    inet 10.0.0.1/24 brd 10.0.0.255 scope global host0\\ valid_lft 1",
         "address\t2: host0    inet6 fe80::1/64 scope link \\       valid_lft forever",
+        "address\t2: host0    inet6 2001:db8::1/64 scope global \\       valid_lft forever",
+        "ipv6\t0",
+        "ipv6_default\thost0\t00450003\t1",
         "tool\tzstd",
         "space\t2 2048 7 9 ext2/ext3\t/var/lib",
         "space\t2 2048 0 0 btrfs\t/etc",
@@ -68,7 +71,12 @@ def test_the_machine() -> None:
     )
     assert (seen.machine_id, seen.boot_id, seen.uptime) == ("0a" * 16, "b", 12.5)
     assert (seen.cgroup, seen.memory, seen.swap) == (2, 1024000, 1024)
-    assert seen.addresses == ("10.0.0.1", "fe80::1")
+    assert seen.addresses == ("10.0.0.1", "fe80::1", "2001:db8::1")
+    assert [str(each.network) for each in seen.networks] == ["10.0.0.0/24", "2001:db8::/64"]
+    assert (seen.ipv6, seen.ipv6_defaults) == (
+        "on",
+        (DefaultRoute("host0", advertised=True, accept_ra=1),),
+    )
     assert seen.tools == {"zstd"}
     assert seen.space == {
         "/var/lib": Space(4096, 7, "ext2/ext3"),
@@ -213,6 +221,9 @@ def test_resolv_conf_behind_systemd_resolved(lines: list[str], stub: bool) -> No
         answer("free\t12\t/x"),
         answer("image\tbefore images"),
         answer("listener\tsomething"),
+        answer("ipv6\t2"),
+        answer("ipv6_default\thost0\t0x\t1"),
+        answer("ipv6_default\thost0\t00000003\tmany"),
         answer("hostname\t" + "x" * 500_000),
         answer("unit\tk.service\tNRestarts=many"),
     ],
@@ -226,7 +237,8 @@ TAGS = st.sampled_from(
     """
     clock os hostname machine_id boot_id uptime kernel arch memory cgroup address resolv
     resolved listener tool free module missing sysctl no_sysctl path digest text texts certificate
-    certificate_data server mtu conntrack unit stamp images image pinned archive end
+    certificate_data server mtu ipv6 ipv6_default conntrack unit stamp images image pinned archive
+    end
     """.split()  # noqa: SIM905 - a list of thirty-five strings is no easier to read
 )
 FIELDS = st.lists(

@@ -219,7 +219,7 @@ def forward(*rules: str, table: str = "inet fw") -> str:
         (f"table inet f {{\n{POLICIES.replace('EXTRA', 'ip saddr 172.20.0.0/16 accept')}}}\n", ""),
         # Pod networks' own rules come first there.
         (forward(table="ip filter"), ""),
-        (forward(table="ip6 x"), ""),  # nodes and pods have IPv4 alone
+        (forward(table="ip6 x"), ""),  # rules of IPv4 are judged
         (nft(), ""),
     ],
 )

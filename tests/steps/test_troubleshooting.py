@@ -21,6 +21,7 @@ from fabnode.steps import (
     containerd_imports,
     docker_flags,
     environment,
+    host_ipv6,
     network_managers,
     preflight,
     program_owners,
@@ -34,6 +35,7 @@ from . import (
     test_containerd_imports,
     test_docker_flags,
     test_environment,
+    test_families,
     test_preflight,
     test_program_owners,
     test_unit_overrides,
@@ -47,6 +49,7 @@ ROW = re.compile(r"^\| (error|warning|error or warning) \| (.+?) \| .+ \| .+ \|$
 MODULES = (
     preflight,
     environment,
+    host_ipv6,
     unit_overrides,
     boot_overrides,
     containerd_imports,
@@ -139,6 +142,9 @@ def produced() -> set[str]:
             {"server_version": Release(1, 30, 4)} if "cluster" in overrides else {},
             **overrides,
         )
+    (cases,) = test_families.test_what_of_a_host_keeps_pods_from_ipv6_is_found.pytestmark
+    for facts, overrides, *_ in cases.args[1]:
+        judge(facts, {}, **overrides)
     for text, version, *_ in test_containerd_imports.CASES:
         texts.update(finding.text for finding in test_containerd_imports.found(text, version))
     for files, daemon, *_ in test_docker_flags.CASES:

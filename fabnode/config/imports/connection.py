@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..validators import is_host, is_ipv4
+from ..validators import is_host, is_ipv4, is_ipv6
 from . import forms
 from .facts import Machine, Open, Taken
 from .survey import Rule, Survey
@@ -190,8 +190,9 @@ def _machine(survey: Survey, host: str, place: Place, control: bool) -> Machine:
     address = host
     if found := survey.first(host, *_HOST):
         name, value = found
-        if value.odd is Kind.PLAIN and is_host(text_of(value)):
-            address = text_of(value)
+        text = text_of(value)
+        if value.odd is Kind.PLAIN and is_host(text) and not is_ipv6(text):
+            address = text
         else:
             doubts.append(f"{name} ({value.place}) is not evaluated, or no address.")
     ip = None

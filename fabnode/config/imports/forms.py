@@ -45,7 +45,9 @@ def network(value: Value) -> str:
     found = [part.strip() for part in text(value).split(",")]
     four = [part for part in found if ":" not in part]
     if not four:
-        raise UnfitError("it is an IPv6 network, and fabnode takes IPv4")
+        raise UnfitError(
+            "it is an IPv6 network, and the import takes IPv4: write it by hand (docs/ipv6.md)"
+        )
     try:
         return str(ipaddress.IPv4Network(four[0], strict=False))
     except ValueError:

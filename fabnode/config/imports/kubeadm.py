@@ -205,7 +205,10 @@ def _cluster(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
     _apiserver(parts, ledger)
     for found in list(ledger.taken):
         if found.name.endswith("Subnet") and found.place and _two(parts, found.name):
-            why = f"networking.{found.name} has IPv6 as well, and fabnode gives nodes IPv4 alone"
+            why = (
+                f"networking.{found.name} has IPv6 as well, and the import takes what is of IPv4:"
+                " add the other family (docs/ipv6.md)"
+            )
             ledger.leave_open("", why)
 
 

@@ -129,7 +129,7 @@ _RUNTIME = "containerd's configuration is fabnode's: runtime, images.registries 
 _PROXY = (
     "fabnode sets no proxies: hosts' own, or a drop-in of containerd's (docs/settings.md, Proxies)"
 )
-_SIX = "fabnode's nodes have IPv4 alone"
+_SIX = "the import takes what is of IPv4; docs/ipv6.md says what to add for the other family"
 
 REASONS: Reasons = (
     (
@@ -359,7 +359,10 @@ def _second_family(survey: Survey) -> None:
     for name in ("ipv6_stack", "enable_dual_stack_networks"):
         value = survey.common(name)
         if value and truth_of(value, default=False):
-            why = f"{name}: the cluster has IPv6 as well, and fabnode gives nodes IPv4 alone"
+            why = (
+                f"{name}: the cluster has IPv6 as well, and the import takes what is of IPv4: add"
+                " the other family (docs/ipv6.md)"
+            )
             survey.ledger.leave_open("", why, value, name)
 
 

@@ -12,11 +12,11 @@ done
 
 if read_first_line /proc/sys/net/ipv6/conf/all/disable_ipv6; then
 	emit ipv6 "$line"
-	for line in $(grep -E '^0{32} 00 ' /proc/net/ipv6_route 2>/dev/null); do
-		interface=${line##* } flags=${line% *}
-		accept=0
-		if read_first_line "/proc/sys/net/ipv6/conf/$interface/accept_ra"; then accept=$line; fi
-		emit ipv6_default "$interface" "${flags##* }" "$accept"
+	# Default routes: destination and its length are 0.
+	for found in $(awk '$1 ~ /^0+$/ && $2 == "00" { print $9, $10 }' /proc/net/ipv6_route 2>/dev/null); do
+		flags=${found%% *} interface=${found#* }
+		read_first_line "/proc/sys/net/ipv6/conf/$interface/accept_ra" || line=0
+		emit ipv6_default "$interface" "$flags" "$line"
 	done
 else
 	emit ipv6 absent
