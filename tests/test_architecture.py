@@ -89,6 +89,7 @@ STEPS_SHARE = {
     "environment",
     "finding",
     "firewall",
+    "host_ipv6",
     "inputs",
     "kernel",
     "network_managers",

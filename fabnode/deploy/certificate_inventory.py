@@ -9,6 +9,7 @@ from ..kube.tls_peer import presented
 from ..pki.inventory import CertificateRow, absent, authorities, row
 from ..remote.key_pairs import read_pairs
 from ..steps import verify
+from ..util.families import in_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ def cluster_certificates(config: Config, now: datetime) -> list[CertificateRow]:
     """Return a row for each CA, and for whatever certificate each apiserver shows."""
     rows = authorities(str(config.cluster.ca), config.ca_pem, now)
     for host, port in config.cluster.endpoints:
-        where = f"{host}:{port}"
+        where = f"{in_url(host)}:{port}"
         try:
             pem = presented(host, port)
         except OSError as error:

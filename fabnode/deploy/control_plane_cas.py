@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..kube.tls_peer import presented
 from ..pki.certificates import problem
+from ..util.families import in_url
 
 if TYPE_CHECKING:
     from ..config.configuration import Config
@@ -35,11 +36,11 @@ class TrustedAuthorities:
         """Return why a client of this CA alone can't verify the apiserver's certificate."""
         cluster = self._config.cluster
         for host, port in cluster.endpoints:
-            where = f"{host}:{port}: " if cluster.balanced else ""
+            where = f"{in_url(host)}:{port}: " if cluster.balanced else ""
             try:
                 fault = problem(presented(host, port), authority, datetime.now(UTC))
             except OSError as error:
-                return f"{host}:{port} can't be reached: {error}"
+                return f"{in_url(host)}:{port} can't be reached: {error}"
             if fault:
                 return f"{where}{fault.text}"
         return None

@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from ...artifacts import programs
 from ...config import loader
 from ...util import data, program
+from ...util.families import in_url
 from ...util.words import counted
 from .. import app, exits
 
@@ -91,7 +92,9 @@ def check(config: str, *, as_json: bool = False) -> None:
         return
     for node in loaded.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
-        app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
+        app.print_text(
+            f"{node.name:20} {node.ssh.user}@{in_url(node.address)}:{node.ssh.port}{groups}"
+        )
     version = loaded.cluster.version
     app.print_text(
         f"{loaded.source}: {counted(len(loaded.nodes), 'node')}, Kubernetes {version}: valid"
