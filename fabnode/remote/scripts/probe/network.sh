@@ -13,7 +13,8 @@ done
 if read_first_line /proc/sys/net/ipv6/conf/all/disable_ipv6; then
 	emit ipv6 "$line"
 	# Default routes: destination and its length are 0.
-	for found in $(awk '$1 ~ /^0+$/ && $2 == "00" { print $9, $10 }' /proc/net/ipv6_route 2>/dev/null); do
+	defaults=$(awk '$1 ~ /^0+$/ && $2 == "00" { print $9, $10 }' /proc/net/ipv6_route 2>/dev/null)
+	for found in $defaults; do
 		flags=${found%% *} interface=${found#* }
 		read_first_line "/proc/sys/net/ipv6/conf/$interface/accept_ra" || line=0
 		emit ipv6_default "$interface" "$flags" "$line"
