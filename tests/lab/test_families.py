@@ -179,3 +179,56 @@ def test_the_apiserver_reaches_kubelets(joined: Lab, work: Workload) -> None:
     for node in NODES:
         assert f"serving on {node}" in joined.kubectl("-n", NAMESPACE, "logs", f"web-{node}")
         assert work.kubectl("exec", f"web-{node}", "--", "sh", "-c", "echo $NODE").strip() == node
+
+
+def test_certificates_and_nodes_are_judged_as_elsewhere(joined: Lab) -> None:
+    assert joined.inv("certs", "--json").document
+    assert joined.inv("doctor", "--json").document
+    assert joined.inv("audit", "--json").document
+
+
+def test_a_host_is_reached_by_its_link_local_address(joined: Lab) -> None:
+    """The interface is this machine's; known_hosts have the address with it, as ssh writes it."""
+    shown = joined.on("n1", "ip -6 -o addr show dev host0 scope link")
+    address = f"{shown.split()[3].partition('/')[0]}%{joined.layout.bridge}"
+    known = joined.scratch / "known_hosts"
+    text = joined.layout.known_hosts.read_text()
+    (line,) = (each for each in text.splitlines() if each.split()[0].endswith(",n1"))
+    known.write_text(f"{text}{address} {line.partition(' ')[2]}\n")
+    n1 = {"address": address, "ip": ",".join(node_ips(joined, "n1"))}
+    config = joined.config({"n1": n1}, ssh={"known_hosts": [str(known)]})
+    assert joined.plan("--limit", "n1", "--exit-code", config=config)["empty"]
+
+
+def test_a_node_may_have_its_addresses_in_the_other_order(joined: Lab) -> None:
+    if len(families(joined)) == 1:
+        pytest.skip("it has one")
+    swapped = [*reversed(node_ips(joined, "n2"))]
+    config = joined.config({"n2": {"ip": swapped}})
+    try:
+        done = joined.deploy(config=config)
+        assert done.results == {"n1": "unchanged", "n2": "changed", "n3": "unchanged"}
+        (node,) = (n for n in joined.objects("nodes") if n["metadata"]["name"] == "n2")
+        reported = node["status"]["addresses"]
+        assert [a["address"] for a in reported if a["type"] == "InternalIP"] == swapped
+        checks = joined.inv("verify", "--json", config=config).document["checks"]
+        assert all(check["ok"] for check in checks)
+        assert joined.deploy(config=config).results == dict.fromkeys(NODES, "unchanged")
+    finally:
+        joined.restore()
+
+
+LEFT = r"""
+ip -6 route show table all | grep -E 'proto (80|bird)' || :
+ip -o link show | grep -E 'cali|kube-ipvs' || :
+ip6tables-save 2>/dev/null | grep -E '^:(cali|KUBE)' || :
+"""
+
+
+def test_a_reset_leaves_nothing_of_either_family(joined: Lab) -> None:
+    assert joined.on("n3", LEFT).strip()
+    joined.inv("reset", "--limit", "n3", "--pods", "*/*", "--yes", "--json")
+    joined.as_configured = False
+    assert not joined.on("n3", LEFT).strip()
+    joined.restore()
+    assert "Service VIP" in str(joined.inv("verify", "--json").document["checks"])
