@@ -2,7 +2,7 @@
 #
 # File systems keep the names of new files at once and their contents up to half a minute later: a host
 # that loses its power in between comes back with empty files of the right names.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # nl: see shared/base
 
 unsynced=
 
