@@ -15,25 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-    from ..kube.client import Object
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
 
 _AWAY = frozenset({"maintain", "upgrade", "remove"})
+_DRAINED = "drained"
 
 
 class TooManyDownError(FabnodeError):
-    """A node is skipped: too many others are unhealthy already."""
+    """A node is skipped: too many others are unavailable already."""
 
-    def __init__(self, task: str, down: Collection[str], size: int) -> None:
-        names = ", ".join(sorted(down))
+    def __init__(self, task: str, down: Mapping[str, str], size: int) -> None:
+        names = ", ".join(name + (f" ({how})" if how else "") for name, how in sorted(down.items()))
         are = "is" if len(down) == 1 else "are"
+        drained = sorted(name for name, how in down.items() if how == _DRAINED)
+        back = program.task(f"uncordon --limit {','.join(drained)}")
+        again = f"; {back} has them take pods again" if drained else ""
         look = program.task(f"verify --limit {','.join(sorted(down))}")
         more = program.task(f"{task} --batch {len(down) + 1}")
         super().__init__(
-            f"skipped: {names} {are} unhealthy, and at most {counted(size, 'node')} may be"
-            " unavailable at once (maintenance.batch)",
-            f"see to {names} ({look}); or allow more: {more}",
+            f"skipped: {names} {are} {'unavailable' if drained else 'unhealthy'}, and at most"
+            f" {counted(size, 'node')} may be unavailable at once (maintenance.batch)",
+            f"see to {', '.join(sorted(down))} ({look}{again}); or allow more: {more}",
         )
 
 
@@ -82,19 +85,24 @@ def one_reason(using: NodesInUse, seen: Mapping[str, Outcome[Any]]) -> str:
     return _common_cause(using, {name: each.error for name, each in seen.items() if each.error})
 
 
-def _down(using: NodesInUse) -> frozenset[str]:
-    """Return the nodes of the cluster that are unhealthy, or that somebody is working on."""
+def _down(using: NodesInUse) -> dict[str, str]:
+    """
+    Return the nodes of the cluster that are unavailable, each with how, where that is not plain.
+
+    They are unhealthy, or somebody works on them, or `inv drain` has emptied them. A cordon of
+    others counts for nothing: control planes bear one all their lives.
+    """
     nodes = using.context.session.nodes
-    return frozenset(
-        name
-        for name, live in nodes.current().items()
-        if (node_status.not_ready(live) and not nodes.awaits_network(live)) or _is_away(live)
-    )
-
-
-def _is_away(live: Object) -> bool:
-    found = operations.read(live)
-    return found is not None and found.what in _AWAY and operations.is_own_cordon(live)
+    found: dict[str, str] = {}
+    for name, live in nodes.current().items():
+        operation = operations.read(live) if operations.is_own_cordon(live) else None
+        if (node_status.not_ready(live) and not nodes.awaits_network(live)) or (
+            operation and operation.what in _AWAY
+        ):
+            found[name] = ""
+        elif operation and operation.what == "drain":
+            found[name] = _DRAINED
+    return found
 
 
 def _shares(using: NodesInUse) -> dict[str, frozenset[str]]:
