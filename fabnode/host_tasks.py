@@ -103,13 +103,12 @@ def preflight_task(c: Context, config: str = "") -> None:
 @_task(json=HELP["json"])
 def status(c: Context, config: str = "", json: bool = False) -> None:
     """
-    Show units, health, certificates and Ready.
+    Show units, health, certificates, Ready, what is in flight.
 
-    Cordons, drains and runs under way are what `inv status` shows.
+    The cordon's owner, an interrupted operation and the run that changes the cluster now are those
+    that `inv status` shows of all nodes.
     """
-    commands.inspection.verify(
-        Options(config, _node(c), json, installs=False), network=False, title="status"
-    )
+    commands.inspection.status(Options(config, _node(c), json, installs=False))
 
 
 @_task(
@@ -172,31 +171,41 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     commands.inspection.restart(Options(config, _node(c), installs=False), unit)
 
 
+_NO_NETWORK = "Skip the pods that try the network before others come."
+_YES = "Do it without asking."
+
+
 @_task(
     pods="Pods that may be ended, besides DaemonSets': NAMESPACE/NAME or globs.",
-    yes="Do it without asking.",
+    yes=_YES,
     dry_run="Show what would be removed, put back and left; change nothing.",
+    json=HELP["json"],
 )
 def reset(
-    c: Context, config: str = "", pods: str = "", dry_run: bool = False, yes: bool = False
+    c: Context,
+    config: str = "",
+    pods: str = "",
+    dry_run: bool = False,
+    yes: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Restore the host to how it was before.
 
     Example: fab -H n1 reset --dry-run
     """
-    options = Options(config, _node(c), recorded=not dry_run, installs=False)
+    options = Options(config, _node(c), json, recorded=not dry_run, installs=False)
     commands.reset.reset(options, pods, dry_run=dry_run, yes=yes)
 
 
-def _in_use(c: Context, config: str, *, dry_run: bool = False) -> Options:
+def _in_use(c: Context, config: str, *, json: bool, dry_run: bool = False) -> Options:
     """Return the options of work on one node that has pods; its host gets no artifacts."""
-    return Options(config, _node(c), recorded=not dry_run, installs=False, in_use=True)
+    return Options(config, _node(c), json, recorded=not dry_run, installs=False, in_use=True)
 
 
-def _of_api(c: Context, config: str, *, dry_run: bool = False) -> Options:
+def _of_api(c: Context, config: str, *, json: bool, dry_run: bool = False) -> Options:
     """Return them for work that concerns the API alone."""
-    return replace(_in_use(c, config, dry_run=dry_run), api_only=True)
+    return replace(_in_use(c, config, json=json, dry_run=dry_run), api_only=True)
 
 
 def _allowed(force: str, past_budget: str, delete_emptydir_data: bool) -> commands.upkeep.Allowed:
@@ -204,20 +213,22 @@ def _allowed(force: str, past_budget: str, delete_emptydir_data: bool) -> comman
 
 
 _PODS = {key: HELP[key.replace("_", "-")] for key in ("force", "past_budget")} | {
-    "delete_emptydir_data": HELP["delete-emptydir-data"]
+    "delete_emptydir_data": HELP["delete-emptydir-data"],
+    "json": HELP["json"],
 }
+_CORDON = "Show what would become of the cordon; change nothing."
 
 
-@_task()
-def cordon(c: Context, config: str = "") -> None:
+@_task(dry_run=_CORDON, json=HELP["json"])
+def cordon(c: Context, config: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Keep new pods off the node, by a cordon of fabnode's."""
-    commands.upkeep.cordon(_of_api(c, config))
+    commands.upkeep.cordon(_of_api(c, config, json=json, dry_run=dry_run), dry_run=dry_run)
 
 
-@_task()
-def uncordon(c: Context, config: str = "") -> None:
+@_task(dry_run=_CORDON, json=HELP["json"])
+def uncordon(c: Context, config: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Lift the node's cordon where it is fabnode's own."""
-    commands.upkeep.uncordon(_of_api(c, config))
+    commands.upkeep.uncordon(_of_api(c, config, json=json, dry_run=dry_run), dry_run=dry_run)
 
 
 @_task(dry_run="Show what would become of each pod; change nothing.", **_PODS)
@@ -228,13 +239,14 @@ def drain(
     past_budget: str = "",
     delete_emptydir_data: bool = False,
     dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Have the node's pods leave; say which won't, why.
 
     Example: fab -H n1 drain --dry-run
     """
-    options = _of_api(c, config, dry_run=dry_run)
+    options = _of_api(c, config, json=json, dry_run=dry_run)
     allowed = _allowed(force, past_budget, delete_emptydir_data)
     commands.upkeep.drain(options, allowed, dry_run=dry_run)
 
@@ -243,6 +255,8 @@ def drain(
     dry_run="Show what would be done, and what would become of each pod; change nothing.",
     command="Run this on the host as root, in place of a reboot; a shell reads it.",
     if_due="Only where the host says that a reboot is due.",
+    kernel="Kernel release that has to run after the reboot (default: the host's default kernel).",
+    no_network=_NO_NETWORK,
     **_PODS,
 )
 def maintain(
@@ -250,10 +264,13 @@ def maintain(
     config: str = "",
     command: str = "",
     if_due: bool = False,
+    kernel: str = "",
+    no_network: bool = False,
     force: str = "",
     past_budget: str = "",
     delete_emptydir_data: bool = False,
     dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Drain the node, reboot it, prove it healthy.
@@ -261,24 +278,30 @@ def maintain(
     Example: fab -H n1 maintain --if-due
     """
     commands.upkeep.maintain(
-        _in_use(c, config, dry_run=dry_run),
+        _in_use(c, config, json=json, dry_run=dry_run),
         _allowed(force, past_budget, delete_emptydir_data),
         command=command,
         if_due=if_due,
-        kernel="",
-        network=True,
+        kernel=kernel,
+        network=not no_network,
         dry_run=dry_run,
     )
 
 
-@_task(dry_run="Show what would change, and what that does to the pods; change nothing.", **_PODS)
+@_task(
+    dry_run="Show what would change, and what that does to the pods; change nothing.",
+    no_network=_NO_NETWORK,
+    **_PODS,
+)
 def upgrade(
     c: Context,
     config: str = "",
+    no_network: bool = False,
     force: str = "",
     past_budget: str = "",
     delete_emptydir_data: bool = False,
     dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Bring the node to what is configured, or back.
@@ -286,10 +309,44 @@ def upgrade(
     Example: fab -H n1 upgrade --dry-run
     """
     commands.upgrade.upgrade(
-        replace(_in_use(c, config, dry_run=dry_run), installs=True, joins=True),
+        replace(_in_use(c, config, json=json, dry_run=dry_run), installs=True, joins=True),
         _allowed(force, past_budget, delete_emptydir_data),
-        network=True,
+        network=not no_network,
         dry_run=dry_run,
+    )
+
+
+@_task(
+    dry_run="Show what would go from cluster and host, and which pods; change nothing.",
+    offline="Its host does not answer: what the cluster has of it, as far as that goes.",
+    host_is_off="With --offline: the host is off, so that its pods may be declared dead.",
+    yes=_YES,
+    **_PODS,
+)
+def remove_node(
+    c: Context,
+    config: str = "",
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    offline: bool = False,
+    host_is_off: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Take the node out of the cluster; reset its host.
+
+    Example: fab -H n7 remove-node --dry-run
+    """
+    commands.removal.remove_node(
+        _in_use(c, config, json=json, dry_run=dry_run),
+        _allowed(force, past_budget, delete_emptydir_data),
+        offline=offline,
+        host_is_off=host_is_off,
+        dry_run=dry_run,
+        yes=yes,
     )
 
 
@@ -308,6 +365,7 @@ ns = Collection(
     drain,
     maintain,
     upgrade,
+    remove_node,
 )
 for _step, _help in _STEPS.items():
     ns.add_task(_step_task(_step, _help))

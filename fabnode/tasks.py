@@ -642,8 +642,10 @@ def upgrade(
     commands.upgrade.upgrade(options, allowed, network=not no_network, dry_run=dry_run)
 
 
-@_task()
-def cordon(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
+@_task(dry_run="Show what would become of each cordon; change nothing.")
+def cordon(
+    _: Context, config: str = "", limit: str = "", dry_run: bool = False, json: bool = False
+) -> None:
     """
     Let no new pods come to nodes.
 
@@ -652,13 +654,15 @@ def cordon(_: Context, config: str = "", limit: str = "", json: bool = False) ->
     Example: inv cordon --limit node-7
     """
     options = Options(
-        config, limit, json, recorded=True, installs=False, in_use=True, api_only=True
+        config, limit, json, recorded=not dry_run, installs=False, in_use=True, api_only=True
     )
-    commands.upkeep.cordon(options)
+    commands.upkeep.cordon(options, dry_run=dry_run)
 
 
-@_task()
-def uncordon(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
+@_task(dry_run="Show what would become of each cordon; change nothing.")
+def uncordon(
+    _: Context, config: str = "", limit: str = "", dry_run: bool = False, json: bool = False
+) -> None:
     """
     Lift cordons that are fabnode's own.
 
@@ -667,9 +671,9 @@ def uncordon(_: Context, config: str = "", limit: str = "", json: bool = False) 
     Example: inv uncordon --limit node-7
     """
     options = Options(
-        config, limit, json, recorded=True, installs=False, in_use=True, api_only=True
+        config, limit, json, recorded=not dry_run, installs=False, in_use=True, api_only=True
     )
-    commands.upkeep.uncordon(options)
+    commands.upkeep.uncordon(options, dry_run=dry_run)
 
 
 @_task()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from invoke.exceptions import Exit
 
-from ...deploy import pipeline
+from ...deploy import draining, pipeline
 from ...deploy.errors import PreflightError
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
 from ...steps.finding import Finding
 from ...steps.verify import STEP, units
 from ...util import program
+from ...util.errors import FabnodeError
 from .. import app, exits
 from ..folding import named
 from ..plan_view import plan_text
@@ -77,6 +78,32 @@ def verify(options: Options, *, network: bool, title: str = STEP.name) -> None:
             app.print_json(result.to_dict())
         else:
             app.print_checks(result.checks)
+        if not result.ok:
+            raise Exit(code=exits.FAILED)
+
+
+def status(options: Options) -> None:
+    """Print the results of a node's checks, and what is in flight; exit 1 where a check failed."""
+    with app.run_of(options) as run:
+        checks = pipeline.verify_nodes(run, network=False, title="status")
+        result = VerifyResult(tuple(checks))
+        flight, unknown = None, ""
+        try:
+            flight = draining.status(run)
+        except FabnodeError as error:
+            unknown = f"it is not known what is in flight: {error.message}"
+        run.journal.detach_sinks()
+        if options.json:
+            app.print_json(result.to_dict() | {"in_flight": app.plain(flight)})
+        else:
+            app.print_checks(result.checks)
+            if flight:
+                app.print_text(flight.run or "no run is changing this cluster")
+            for each in flight.nodes if flight else ():
+                cordon = f"cordoned ({each.cordon})" if each.cordon else "not cordoned"
+                app.print_text(f"{each.node}: {cordon}; in flight: {each.operation or 'nothing'}")
+            if unknown:
+                app.print_text(unknown)
         if not result.ok:
             raise Exit(code=exits.FAILED)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
-from ...deploy import draining, maintenance
+from ...deploy import cordon_plans, draining, maintenance
 from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
 from ...util import program
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...config.configuration import Config
+    from ...deploy.cordon_plans import CordonPlan
     from ...deploy.maintenance import Prospect
     from ...deploy.node_drainer import Preview
+    from ...deploy.run import Run
     from ..options import Options
 
 
@@ -96,20 +98,47 @@ def maintain(
             app.end(run, (), as_json=options.json, more={"seen": prospect_document(seen)})
 
 
-def cordon(options: Options) -> None:
-    """Cordon nodes, with a record that it was us."""
+def cordon(options: Options, *, dry_run: bool = False) -> None:
+    """Cordon nodes, with a record that it was us, or print what that would change."""
     _need_limit(options)
     with app.run_of(options) as run, app.shown_if_interrupted(run, as_json=options.json):
+        if dry_run:
+            _show_cordons(run, cordon_plans.plan_cordon(run), as_json=options.json)
+            return
         draining.cordon(run)
         app.end(run, (), as_json=options.json)
 
 
-def uncordon(options: Options) -> None:
-    """Lift cordons that are ours; exit 1 where one is somebody else's."""
+def uncordon(options: Options, *, dry_run: bool = False) -> None:
+    """Lift cordons that are ours, or print which; exit 1 where one is somebody else's."""
     _need_limit(options)
     with app.run_of(options) as run, app.shown_if_interrupted(run, as_json=options.json):
+        if dry_run:
+            _show_cordons(run, cordon_plans.plan_uncordon(run), as_json=options.json)
+            return
         draining.uncordon(run)
         app.end(run, (), as_json=options.json)
+
+
+def _show_cordons(run: Run, found: Mapping[str, Outcome[CordonPlan]], *, as_json: bool) -> None:
+    def text(outcome: Outcome[CordonPlan]) -> str:
+        return outcome.value.text if outcome.value else f"{outcome.error or outcome.skipped}"
+
+    nodes = [
+        {
+            "node": name,
+            "text": text(outcome),
+            "changes": bool(outcome.value and outcome.value.changes),
+            "ok": outcome.ok,
+        }
+        for name, outcome in found.items()
+    ]
+    plan = plans.Plan(
+        show=lambda: app.print_text("\n".join(f"{n['node']}: {n['text']}" for n in nodes)),
+        document=lambda: {"nodes": nodes},
+        forbidden=not all(outcome.ok for outcome in found.values()),
+    )
+    plans.show(run, plan, as_json=as_json)
 
 
 def status(options: Options) -> None:
