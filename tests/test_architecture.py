@@ -79,7 +79,7 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    "cordon_plans",
+    *("cordon_plans", "status_runs"),
     *("approval", "doctor_runs", "draining", "forgetting", "hardening", "maintenance"),
     *("offline_removal", "pipeline", "removing", "resetting", "rotation", "run"),
     *("upgrading", "wave_runner"),

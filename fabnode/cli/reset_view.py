@@ -24,6 +24,8 @@ def plan_lines(found: Mapping[str, Outcome[Resettable]]) -> Iterator[str]:
             continue
         value = outcome.value
         yield f"{node}:"
+        if value.survey.begun:
+            yield f"  goes on: {value.survey.begun}"
         if not value.reset.changes:
             yield "  nothing of a node is there"
         for change in value.reset.changes:

@@ -149,7 +149,7 @@ class _Node:
             self._session.guard.obtain()
         pods = _ANY if planned.registered else ()
         taken_out = partial(self._taken_out, declares_dead=bool(planned.no_kubelet))
-        return reset_host(self._run, self._host, planned.host, pods, taken_out)
+        return reset_host(self._run, self._host, planned.host, pods, taken_out, TASK)
 
     def _live(self) -> Object | None:
         try:

@@ -20,7 +20,7 @@ from ..remote.survey import survey
 from ..steps.order import node_steps
 from ..util import program
 from ..util.errors import FabnodeError
-from . import baselines, host_changes
+from . import baselines, host_changes, unfinished
 from .api_access import everywhere
 from .registrations import left
 from .reset_scope import beside, observed, resources_of, scope_of
@@ -41,7 +41,7 @@ _DOCKER = Refusal(
 )
 _PATIENCE = 3.0  # seconds for an apiserver that is away
 _PUT_BACK = ("previous", "mode", "setting", "enabled")
-_NO_THINGS = ("reload", "records")  # changes that are about nothing of the host's
+_NO_THINGS = ("reload", "records", "begun")  # changes that are about nothing of the host's
 
 
 class ResetRefusedError(FabnodeError):
@@ -150,6 +150,8 @@ def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
         if host.node.runtime.name == "docker" and todo.changes:
             todo = replace(todo, refusals=(_DOCKER, *todo.refusals))
         others = foreign(seen, scope)
+        if not (todo.changes or seen.own):
+            unfinished.end(host.name)  # the run that recorded it ended before it could say so
         count = len(todo.changes)
         log.note(f"{count} things to remove or put back" if count else "nothing of a node is there")
     return Resettable(seen, scope, todo, others, copied is not None)
@@ -166,9 +168,12 @@ def reset_host(
     found: Resettable,
     pods: Collection[str],
     stopped: Callable[[], None] = lambda: None,
+    task: str = RESET,
 ) -> ResetResult:
     """
     Reset one host as it was surveyed.
+
+    :param task: what it is part of, by which it goes on where it is interrupted.
 
     :param stopped: called once nothing of the node runs any more, before its files go.
     :raises ResetRefusedError: it must not be reset as it is; nothing, or nothing more, was changed.
@@ -184,21 +189,26 @@ def reset_host(
         return seen, reset(seen, found.scope, pods=pods, ours=True, asked=asked)
 
     todo = found.reset
+    text = unfinished.text_of(task)
+    begun = unfinished.change_of(todo, found.scope.state, text)
+    if begun:
+        unfinished.begin(host.name, found.survey.begun or text)
     if todo.first:
-        done += _carry_out(run, host, todo.first)
+        done += _carry_out(run, host, (*begun, *todo.first))
         _, todo = surveyed()
         if todo.refusals:
             raise ResetRefusedError(todo.refusals)
         if todo.first:
             raise NotResetError(f"still there: {_named(todo.first)}")
     stopped()
-    done += _carry_out(run, host, todo.rest)
+    done += _carry_out(run, host, (*begun, *todo.rest) if todo.rest else ())
     with run.journal.step(host.name, RESET, "surveying the host again") as log:
         seen, after = surveyed()
         there = [change for change in after.changes if change.kind != "folder"]
         if there:
             raise NotResetError(f"still there: {_named(there)}")
         log.note("nothing of a node is left" if done else "nothing was there")
+    unfinished.end(host.name)
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)
     things = [change for change in done if change.kind not in _NO_THINGS]

@@ -272,6 +272,7 @@ class Restart:
 
 TraceKind = Literal[
     "service",
+    "begun",
     "containers",
     "sandboxes",
     "mounts",

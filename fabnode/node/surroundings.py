@@ -152,6 +152,7 @@ class Survey:
     :param cgroups: of the kubelet's pods. :param untrusted: programs that others may have written,
         so that they were not run: containerd was not asked.
     :param quarantine: whether files of others lie in it.
+    :param begun: a reset that is not done: what, by whom, since when.
     """
 
     now: Surroundings
@@ -166,3 +167,4 @@ class Survey:
     cgroups: tuple[str, ...] = ()
     untrusted: tuple[str, ...] = ()
     quarantine: bool = False
+    begun: str = ""

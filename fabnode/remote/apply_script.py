@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 # What ends each, takes it away, keeps it or puts it back: functions of scripts/apply.
 _TRACES: Mapping[TraceKind, str] = {
     "service": "stop_service",
+    "begun": "begin_reset",
     "containers": "stop_containers",
     "sandboxes": "remove_sandboxes",
     "mounts": "unmount_below",

@@ -157,6 +157,7 @@ class _Found:
     cgroups: list[str] = field(default_factory=list)
     untrusted: list[str] = field(default_factory=list)
     quarantine: bool = False
+    begun: str = ""
     count: int = 0
 
     def take(self, fields: list[str]) -> bool:
@@ -175,6 +176,8 @@ class _Found:
                 self.kept[match[5]] = _path_fact(match)
             case ["managed", *path]:
                 self.managed.add("\t".join(path))
+            case ["begun", *text]:
+                self.begun = " ".join(text)[:300]
             case ["quarantine"]:
                 self.quarantine = True
             case ["runtime"]:
@@ -212,6 +215,7 @@ class _Found:
             cgroups=tuple(self.cgroups),
             untrusted=tuple(self.untrusted),
             quarantine=self.quarantine,
+            begun=self.begun,
         )
 
 

@@ -233,7 +233,7 @@ def test_pods_of_a_dead_kubelet_end_by_the_runtime_and_then_go(scene: Removed) -
         "delete certificatesigningrequests csr-1",
         host[1],
     ]
-    assert host[0] == "host: stop, stop, remove"  # the kubelet, containers, sandboxes
+    assert host[0] == "host: create, stop, stop, remove"  # record, kubelet, containers, sandboxes
     assert any("removed: shop/a" in event.text for event in scene.journal.events)
 
 

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.cli import reset_view
-from fabnode.deploy import baselines, host_changes, resetting
+from fabnode.deploy import baselines, host_changes, resetting, unfinished
 from fabnode.deploy import run as run_module
 from fabnode.deploy.reset_scope import beside, observed, resources_of, scope_of
 from fabnode.deploy.resetting import NotResetError, ResetRefusedError, ResetResult
@@ -122,7 +122,7 @@ def test_what_runs_ends_first_and_the_host_is_surveyed_again_before_the_rest(
     found = scene.reset()
     assert found.ok
     first, rest = scene.done
-    assert first == ["stop service", "remove sandboxes"]
+    assert first == ["create begun", "stop service", "remove sandboxes"]
     assert "stop service" not in rest
     assert rest[-1] == "remove records"
     assert found.value
@@ -319,3 +319,41 @@ def test_a_cluster_that_has_nothing_of_it_or_can_not_be_asked_is_none_of_a_reset
     monkeypatch.setattr(resetting, "load", lambda _: None)
     monkeypatch.setattr(resetting, "Api", lambda *_, **__: cluster)
     assert resetting.in_cluster(scene.run()) == {}
+
+
+# --- what is unfinished ---------------------------------------------------------------------------
+
+
+def test_a_reset_stands_with_the_deployer_and_on_the_host_until_it_is_done(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = scene.apply
+
+    def killed(host: Any, plan: Plan, *more: object, **options: object) -> Applied:
+        if len(scene.done) == 1:
+            raise KeyboardInterrupt
+        return apply(host, plan, *more, **options)
+
+    monkeypatch.setattr(host_changes, "apply", killed)
+    assert not scene.reset().ok
+    assert scene.done[0][0] == "create begun"
+    text = unfinished.find("n1")
+    assert text.startswith("reset by ")
+    assert unfinished.in_flight("n1", text) == (f"unfinished: {text}: inv reset --limit n1 goes on")
+    monkeypatch.setattr(host_changes, "apply", apply)
+    scene.seen = [replace(STOPPED, begun=text), BARE]
+    assert scene.reset().ok
+    assert unfinished.find("n1") == ""
+
+
+def test_a_plan_says_what_it_goes_on_with(scene: Scene) -> None:
+    scene.seen = [replace(STOPPED, begun="reset by a@b since 2026-11-30 08:00:00 UTC")]
+    lines = list(reset_view.plan_lines(resetting.plan(scene.run())))
+    assert lines[1] == "  goes on: reset by a@b since 2026-11-30 08:00:00 UTC"
+
+
+def test_what_ended_before_it_could_be_said_is_forgotten_by_the_next_look(scene: Scene) -> None:
+    unfinished.begin("n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
+    scene.seen = [BARE]
+    resetting.plan(scene.run())
+    assert unfinished.find("n1") == ""

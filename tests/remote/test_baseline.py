@@ -246,6 +246,15 @@ def test_processes_of_pods_are_counted_whatever_started_them(
     assert "processes" in surveyed(shell, tools, tmp_path).now.cut
 
 
+def test_a_reset_that_is_not_done_is_seen(shell: list[str], tmp_path: Path) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/resetting").write_text("reset by a@b\nmore\n")
+    found = surveyed(shell, tools, tmp_path)
+    assert (found.begun, found.own) == ("reset by a@b", (f"{tmp_path}/state/resetting",))
+
+
 @pytest.mark.parametrize("name", ["kept", "kept.new", "hooks", "before"])
 def test_what_a_cut_off_run_left_is_seen(shell: list[str], tmp_path: Path, name: str) -> None:
     """Of a stuck upgrade the set of before is left: programs, units, settings, state files."""

@@ -382,6 +382,9 @@ def test_fabnodes_own_folder_goes_last_and_the_quarantine_stays(node: Node) -> N
         (node.state / name).mkdir(parents=True)
     for name in ("baseline", "digests", "images", "written"):
         (node.state / name).write_text("x")
+    for by in ("one", "two"):
+        carry_out(node, "begun", "x", f"reset by {by}")
+    assert (node.state / "resetting").read_text() == "reset by one\n"
     carry_out(node, "records", str(node.state))
     assert not node.state.exists()
     (node.state / "quarantine").mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from invoke.exceptions import Exit
 
-from ...deploy import draining, pipeline
+from ...deploy import pipeline, status_runs
 from ...deploy.errors import PreflightError
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
@@ -89,7 +89,7 @@ def status(options: Options) -> None:
         result = VerifyResult(tuple(checks))
         flight, unknown = None, ""
         try:
-            flight = draining.status(run)
+            flight = status_runs.status(run)
         except FabnodeError as error:
             unknown = f"it is not known what is in flight: {error.message}"
         run.journal.detach_sinks()

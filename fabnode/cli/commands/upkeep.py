@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
-from ...deploy import cordon_plans, draining, maintenance
+from ...deploy import cordon_plans, draining, maintenance, status_runs
 from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
 from ...util import program
@@ -144,7 +144,7 @@ def _show_cordons(run: Run, found: Mapping[str, Outcome[CordonPlan]], *, as_json
 def status(options: Options) -> None:
     """Print what is in flight, by whom and since when."""
     with app.run_of(options) as run:
-        found = draining.status(run)
+        found = status_runs.status(run)
         run.journal.detach_sinks()
         if options.json:
             app.print_json(app.plain(found))

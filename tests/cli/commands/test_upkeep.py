@@ -13,7 +13,7 @@ from fabnode.cli import app
 from fabnode.cli.commands import removal, upkeep
 from fabnode.cli.commands import upgrade as upgrade_command
 from fabnode.cli.options import Options
-from fabnode.deploy import draining, upgrading
+from fabnode.deploy import status_runs, upgrading
 from fabnode.deploy.draining import InFlight, Status
 from fabnode.deploy.network_upgrade import NetworkProspect
 from fabnode.deploy.node_planner import NodePlan
@@ -35,7 +35,7 @@ def test_rights_of_nodes_that_are_gone_stand_with_what_takes_them(
 ) -> None:
     names = ("system:kube-proxy:n7", "system:kube-proxy:n8")
     found = Status("", (InFlight("n1", "", ""),), (), names)
-    monkeypatch.setattr(draining, "status", lambda _: found)
+    monkeypatch.setattr(status_runs, "status", lambda _: found)
     upkeep.status(Options())
     shown = capsys.readouterr().out
     assert "kube-proxies that have rights, of nodes that are gone:" in shown
@@ -56,7 +56,7 @@ def test_a_node_that_nobody_configured_stands_with_what_ends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unknown = ("n7: a node since 2026-11-30T08:00:00Z, at 192.0.2.7, Ready",)
-    monkeypatch.setattr(draining, "status", lambda _: Status("", (), unknown))
+    monkeypatch.setattr(status_runs, "status", lambda _: Status("", (), unknown))
     upkeep.status(Options())
     shown = capsys.readouterr().out.splitlines()
     assert shown[-2:] == [
@@ -89,7 +89,7 @@ def test_what_a_removal_takes_from_the_cluster(what: dict[str, Any], sentence: s
 def test_a_status_without_any_says_nothing_of_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(draining, "status", lambda _: Status("", ()))
+    monkeypatch.setattr(status_runs, "status", lambda _: Status("", ()))
     upkeep.status(Options())
     assert "kube-proxies" not in capsys.readouterr().out
 

@@ -7,6 +7,10 @@
 stateless=
 cri_endpoint=unix:///run/containerd/containerd.sock
 
+begin_reset() { # begin_reset TEXT: who has begun it, and when; the first one's until all is done
+	[ -e "$state/resetting" ] || printf '%s\n' "$1" >"$state/resetting"
+}
+
 stop_service() { # stop_service UNIT: now, and at boot
 	timeout 120 systemctl stop -- "$1" || return
 	systemctl disable -q -- "$1" || return # with its reload: else systemd goes on calling it enabled
@@ -206,7 +210,7 @@ enable_again() { # enable_again UNIT: of somebody else's file, which is there ag
 remove_state() { # all of fabnode's own but the quarantine, which holds others' files; the rest at the end
 	rm -f -- "$state/written" "$state/digests" "$state/images" "$state/images.new" || return
 	rm -rf -- "$state/stamps" "$state/hooks" "$state/before" "$state/kept" "$state/kept.new" || return
-	rm -f -- "$state/baseline" || return
+	rm -f -- "$state/resetting" "$state/baseline" || return
 	stateless=1
 }
 

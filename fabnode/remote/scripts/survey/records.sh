@@ -15,7 +15,8 @@ written
 hooks
 before
 kept
-kept.new'
+kept.new
+resetting'
 
 observe_surroundings || emit cut all
 own_state= # nobody else's record is believed, nor what others could have put there
@@ -25,6 +26,7 @@ if [ -n "$own_state" ]; then
 		[ ! -e "$state/$name" ] || emit own "$state/$name"
 	done
 	[ ! -d "$state/quarantine" ] || emit quarantine
+	[ ! -f "$state/resetting" ] || emit begun "$(head -n 1 "$state/resetting" | cut -c 1-300)"
 	[ ! -f "$state/baseline" ] || awk -v most="$most_record" 'NR <= most { print "before\t" $0 }' "$state/baseline"
 	[ ! -f "$state/written" ] || printf '%s\n' "$observed_paths" | awk '
 		NR == FNR { observed[$0]; next }

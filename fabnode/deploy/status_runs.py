@@ -1,0 +1,73 @@
+"""
+What is in flight on nodes: as their Node objects have it, and what these can't tell.
+
+An interrupted reset, and a removal whose Node object has gone, stand with the deployer that began
+them and on the host. A host is asked where this deployer knows nothing and its node is no use.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..kube import node_status
+from ..kube.client import Api
+from ..kube.kubeconfig import load
+from ..ssh.connections import Access
+from ..ssh.host import Host
+from ..util.errors import FabnodeError
+from . import draining, unfinished
+from .api_access import everywhere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..config.configuration import Node
+    from .draining import InFlight, Status
+    from .run import Run
+
+_PARALLEL = 8
+
+
+def status(run: Run) -> Status:
+    """Return what is in flight on the nodes of this run. Changes nothing."""
+    found = draining.status(run)
+    told = {each.node: unfinished.find(each.node) for each in found.nodes}
+    useless = _useless(run) if not all(told.values()) else frozenset()
+    ask = [node for node in run.nodes if not told.get(node.name) and node.name in useless]
+    told.update(_told(run, ask))
+    return replace(found, nodes=tuple(_with(each, told.get(each.node, "")) for each in found.nodes))
+
+
+def _with(each: InFlight, told: str) -> InFlight:
+    if not told:
+        return each
+    text = unfinished.in_flight(each.node, told) if told[0] != "(" else told
+    return replace(each, operation="; ".join(filter(None, (each.operation, text))))
+
+
+def _useless(run: Run) -> frozenset[str]:
+    """Return the nodes of the run that have no Node object, or are not Ready."""
+    credentials = everywhere(load(run.config.cluster.kubeconfig), run.config.cluster)
+    items = Api(credentials, patience=run.config.timeouts.api).get(node_status.NODES)["items"]
+    ready = {o["metadata"]["name"] for o in items if node_status.not_ready(o) is None}
+    return frozenset(node.name for node in run.nodes) - ready
+
+
+def _told(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Return what hosts have recorded, or why that is not known, in brackets."""
+    if not nodes:
+        return {}
+    command = unfinished.read_command(run.config.paths.state)
+    with Access(run.passwords) as access, ThreadPoolExecutor(_PARALLEL) as pool:
+
+        def one(node: Node) -> str:
+            try:
+                with Host(node, access) as host:
+                    said = host.root(command).stdout.decode("utf-8", "replace")
+                    return unfinished.shown(said)
+            except FabnodeError as error:
+                return f"(its host does not say whether a reset is unfinished: {error.message})"
+
+        return dict(zip((node.name for node in nodes), pool.map(one, nodes), strict=True))

@@ -1,0 +1,87 @@
+"""
+Records of resets that were begun: on the host, and with the deployer that began it.
+
+Neither needs the cluster, which knows nothing of a reset, and of a removal nothing any more once
+its Node object has gone. Each is written before the first change and goes with the last one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..node.plan import Change
+from ..node.resources import Trace
+from ..upkeep.objects import line
+from ..util import program
+from ..util.folders import state_dir
+from ..util.whoami import whoami
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..node.reset import Reset
+
+_LONGEST = 300
+
+
+def text_of(task: str) -> str:
+    """Return what is recorded of a task that begins now: what, by whom, since when."""
+    return f"{task} by {whoami()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def change_of(todo: Reset, state: str, text: str) -> tuple[Change, ...]:
+    """Return the change that records it on its host; none where fabnode has no folder there."""
+    if not any(change.kind == "records" for change in todo.changes):
+        return ()
+    return (Change(Trace("begun", state, (text,)), "create", "until all of it is done"),)
+
+
+def begin(node: str, text: str) -> str:
+    """Record with this deployer that a node's reset has begun; return what is recorded."""
+    if earlier := find(node):
+        return earlier
+    with suppress(OSError):  # the host's own record tells the same
+        folder = _folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / f"{node}.txt").write_text(f"{text}\n", "utf-8")
+    return text
+
+
+def end(node: str) -> None:
+    """Forget it."""
+    with suppress(OSError):
+        (_folder() / f"{node}.txt").unlink(missing_ok=True)
+
+
+def find(node: str) -> str:
+    """Return what this deployer has recorded of a node; empty: nothing is unfinished."""
+    try:
+        return shown((_folder() / f"{node}.txt").read_text("utf-8", "replace"))
+    except OSError:
+        return ""
+
+
+def shown(text: str) -> str:
+    """Return a record as it is shown, whoever wrote it."""
+    return line(text[:_LONGEST].strip())
+
+
+def read_command(state: str) -> str:
+    """Return the command that prints a host's record; it prints nothing where there is none."""
+    return f"head -c {_LONGEST} {state}/resetting 2>/dev/null || :"
+
+
+def in_flight(node: str, text: str) -> str:
+    """Return an unfinished reset or removal in a line, with what goes on with it."""
+    task = text.partition(" ")[0]
+    again = f": {program.task(f'{task} --limit {node}')} goes on" if task in _TASKS else ""
+    return f"unfinished: {text}{again}"
+
+
+_TASKS = frozenset({"reset", "remove-node"})
+
+
+def _folder() -> Path:
+    return state_dir() / "unfinished"

@@ -1,0 +1,90 @@
+"""What is in flight that no Node object tells: by the deployer's records, and the hosts'."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from fabnode.deploy import status_runs, unfinished
+from fabnode.ssh.errors import UnreachableError
+
+from .nodes_in_use import Scene
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "remove-node by a@b since 2026-11-30 08:00:00 UTC"
+
+
+class Asked(Scene):
+    """:ivar said: what each host has recorded. :ivar asked: hosts that were asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        super().__init__(monkeypatch)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        self.said: dict[str, str | Exception] = {}
+        self.asked: list[str] = []
+        monkeypatch.setattr(status_runs, "load", lambda _: SimpleNamespace(service_account=""))
+        monkeypatch.setattr(status_runs, "Api", lambda *_, **__: self.api)
+        monkeypatch.setattr(status_runs, "Access", MagicMock())
+        monkeypatch.setattr(status_runs, "Host", self._host)
+
+    def status(self) -> dict[str, str]:
+        found = status_runs.status(self.run("n1", "n2", "n3"))
+        return {each.node: each.operation for each in found.nodes}
+
+    def _host(self, node: Any, _: object) -> Any:
+        def root(command: str) -> SimpleNamespace:
+            assert command == "head -c 300 /var/lib/fabnode/resetting 2>/dev/null || :"
+            self.asked.append(node.name)
+            said = self.said.get(node.name, "")
+            if isinstance(said, Exception):
+                raise said
+            return SimpleNamespace(stdout=said.encode())
+
+        made = MagicMock()
+        made.__enter__.return_value = SimpleNamespace(root=root)
+        made.__exit__.return_value = False
+        return made
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+    return Asked(monkeypatch, tmp_path)
+
+
+def test_a_removal_past_its_node_object_stands_with_its_deployer(scene: Asked) -> None:
+    del scene.api.nodes["n3"]
+    unfinished.begin("n3", TEXT)
+    assert scene.status() == {
+        "n1": "",
+        "n2": "",
+        "n3": f"no Node object; unfinished: {TEXT}: inv remove-node --limit n3 goes on",
+    }
+    assert scene.asked == []
+
+
+def test_another_deployer_learns_it_of_the_host(scene: Asked) -> None:
+    """Of a node that is no use, whether its Node object is there or not."""
+    del scene.api.nodes["n3"]
+    scene.api.nodes["n2"]["status"]["conditions"][0]["status"] = "Unknown"
+    scene.said = {"n2": f"reset{TEXT[11:]}\n", "n3": "x\x1b[2J" * 200}
+    found = scene.status()
+    assert found["n2"] == f"unfinished: reset{TEXT[11:]}: inv reset --limit n2 goes on"
+    assert found["n3"].startswith("no Node object; unfinished: x")
+    assert "\x1b" not in found["n3"]
+    assert sorted(scene.asked) == ["n2", "n3"]
+
+
+def test_a_host_that_can_not_be_asked_is_said(scene: Asked) -> None:
+    del scene.api.nodes["n3"]
+    scene.said["n3"] = UnreachableError("n3", "no answer")
+    assert "(its host does not say whether a reset is unfinished: " in scene.status()["n3"]
+
+
+def test_nodes_that_are_ready_are_asked_nothing(scene: Asked) -> None:
+    assert scene.status() == {"n1": "", "n2": "", "n3": ""}
+    assert scene.asked == []
