@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..util.fan_out import Outcome
 
 _NAMED = 8  # lines of others' that are shown of each kind that is a list of names
-_LISTS = ("interfaces", "mounts", "ipsets")
+_LISTS = ("interfaces", "mounts", "ipsets", "swap")
 
 
 def plan_lines(found: Mapping[str, Outcome[Resettable]]) -> Iterator[str]:

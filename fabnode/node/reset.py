@@ -439,6 +439,7 @@ class _Planner:
         if self.survey.quarantine:
             yield f"{self.scope.state}/quarantine: credentials that were moved there, see its NOTE"
         if self.before:
+            yield from _since(self.before, self.now)
             for name in _ENABLED_BEFORE:
                 if self.before.unit(name).active == "active":
                     yield f"{name} ran before, and is not started: systemctl start {name}"
@@ -449,6 +450,20 @@ class _Planner:
                 "nobody recorded this host before its first change: earlier values of kernel"
                 " settings, files that were replaced, and what was enabled are unknown"
             )
+
+
+def _since(before: Surroundings, now: Surroundings) -> Iterator[str]:
+    """Yield how swap and users differ from the record; fabnode changes neither."""
+    for name in sorted({*before.swaps} - {*now.swaps}):
+        yield f"swap {name} was on before the first deployment, and is off: swapon {name}"
+    for name in sorted({*now.swaps} - {*before.swaps}):
+        yield f"swap {name} has been turned on since the first deployment"
+    if not before.users or not now.users:
+        return  # records of before have none
+    if new := sorted({*now.users} - {*before.users}):
+        yield f"users since the first deployment, of others: {', '.join(new)}"
+    if gone := sorted({*before.users} - {*now.users}):
+        yield f"users that were there before, and are not: {', '.join(gone)}"
 
 
 def filter_parts(now: Surroundings, scope: Scope) -> dict[str, tuple[FilterPart, ...]]:
@@ -530,6 +545,8 @@ def foreign(survey: Survey, scope: Scope) -> dict[str, tuple[str, ...]]:
             for m in now.mounts
             if not _below(m.place, folders) and not _NETNS.fullmatch(m.place)
         ),
+        "swap": now.swaps,
+        "users": now.users,
         "ipsets": tuple(n for n in now.sets if not _fits(n, (*_OF_PROXY_SETS, *scope.sets))),
         "routes": tuple(
             f"{line}"

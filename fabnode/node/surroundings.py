@@ -69,6 +69,7 @@ class Surroundings:
     :param filters: by program (`iptables-nft`, `ip6tables-legacy`, …): lines of its `-save`.
     :param nft: lines of `nft -s list ruleset`, without counters.
     :param mounts: in the order in which they were mounted.
+    :param swaps: files and devices that are swapped to. :param users: each as `name:uid`.
     :param settings: file of a kernel setting → its value.
     :param asked: paths that were asked about.
     :param paths: of those, the ones that are there; `filled`: folders that hold any.
@@ -86,6 +87,7 @@ class Surroundings:
     mounts: tuple[MountPoint, ...] = ()
     modules: frozenset[str] = frozenset()
     swaps: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, UnitState] = field(default_factory=dict)
     paths: Mapping[str, PathFact] = field(default_factory=dict)

@@ -92,6 +92,7 @@ class _Seen:
                 | "ipset"
                 | "module"
                 | "swap"
+                | "user"
                 | "unit"
                 | "filled"
                 | "lacks" as tag,
@@ -130,6 +131,7 @@ class _Seen:
             mounts=tuple(self.mounts),
             modules=frozenset(plain["module"]),
             swaps=tuple(plain["swap"]),
+            users=tuple(plain["user"]),
             settings=self.settings,
             units=_units(plain["unit"]),
             paths=self.paths,

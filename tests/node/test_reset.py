@@ -183,6 +183,21 @@ def test_pods_that_have_not_left_are_told_to_end_before_they_are_killed() -> Non
     assert change.name == "shop/db-0, shop/web-1"
 
 
+def test_swap_and_users_are_compared_with_the_record() -> None:
+    before = replace(BEFORE, swaps=("/dev/sdb2", "/swap"), users=("root:0", "old:1000"))
+    now = {"swaps": ("/swap", "/dev/zram0"), "users": ("root:0", "new:1001")}
+    assert plan(survey(now, before=before)).stays == (
+        "swap /dev/sdb2 was on before the first deployment, and is off: swapon /dev/sdb2",
+        "swap /dev/zram0 has been turned on since the first deployment",
+        "users since the first deployment, of others: new:1001",
+        "users that were there before, and are not: old:1000",
+    )
+    older = replace(before, users=())  # a record of an earlier release
+    assert not [text for text in plan(survey(now, before=older)).stays if "users" in text]
+    others = foreign(survey(now, before=before), SCOPE)
+    assert (others["swap"], others["users"]) == (now["swaps"], now["users"])
+
+
 def test_only_network_namespaces_of_pods_are_given_up() -> None:
     good = "/var/run/netns/cni-0123abcd-0000"
     pods = tuple(

@@ -290,6 +290,7 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     assert found.sandboxes is None
     assert found.shims == 0
     assert found.now.unit("kubelet.service").active == "active"
+    assert "root:0" in found.now.users
     assert "/etc" in found.now.filled
 
 

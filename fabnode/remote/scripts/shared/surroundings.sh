@@ -59,6 +59,8 @@ print_surroundings() ( # in a subshell, for its settings
 	[ ! -r /proc/modules ] || cat /proc/modules
 	begin_records swap
 	[ ! -r /proc/swaps ] || cat /proc/swaps
+	begin_records user
+	[ ! -r /etc/passwd ] || cut -d : -f 1,3 /etc/passwd
 	begin_records setting
 	# shellcheck disable=SC2086 # a list
 	[ -z "$observed_settings" ] || grep -Hs '' $observed_settings
