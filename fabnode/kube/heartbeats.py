@@ -28,25 +28,24 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     return _age(live, api.find(f"{LEASES}/{live['metadata']['name']}"), now)
 
 
+def cheaper_listed(asked: int, nodes: int) -> bool:
+    """Return whether a list of all Leases costs less than to ask for those of so many nodes."""
+    return asked > _WORTH * max(1, -(-nodes // _PAGE))
+
+
 def heartbeat_ages(
     api: Api, names: Collection[str], live: Mapping[str, Object], now: float
 ) -> dict[str, float]:
     """
-    Return the same for many nodes at once; of none where asking for each is cheaper, or is needed.
+    Return the same for many nodes at once; of none where each has to be asked for.
 
     :param names: of nodes to look at. :param live: all Node objects.
     """
-    asked = [name for name in names if name in live]
-    pages = -(-len(live) // _PAGE)
-    if len(asked) <= _WORTH * pages:
-        return {}
     try:
         leases = {lease["metadata"]["name"]: lease for lease in _all(api)}
-    except (
-        ApiError
-    ):  # no right to list, or a list that grew too old: each is asked for, and says it
+    except ApiError:  # no right to list, or a list that grew too old
         return {}
-    return {name: _age(live[name], leases.get(name), now) for name in asked}
+    return {name: _age(live[name], leases.get(name), now) for name in names if name in live}
 
 
 def _all(api: Api) -> list[Object]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabnode.kube.client import ApiError
-from fabnode.kube.heartbeats import heartbeat_age, heartbeat_ages
+from fabnode.kube.heartbeats import cheaper_listed, heartbeat_age, heartbeat_ages
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 NOON = 1795435200.0  # 2026-11-23T12:00:00Z
@@ -78,12 +78,12 @@ def test_many_are_read_page_by_page() -> None:
     assert api.asked == ["0", "2", "4", "6", "8", "10"]
 
 
-def test_a_few_are_asked_for_one_by_one() -> None:
-    api, names, live = many(12)
-    assert heartbeat_ages(api, names[:10], live, NOON) == {}
-    others = {f"other{number}": node(f"other{number}") for number in range(1000)}
-    assert heartbeat_ages(api, names, live | others, NOON) == {}
-    assert api.asked == []
+@pytest.mark.parametrize(
+    ("asked", "nodes", "listed"),
+    [(1, 0, False), (10, 500, False), (11, 500, True), (11, 501, False), (1000, 1000, True)],
+)
+def test_a_few_are_asked_for_one_by_one(asked: int, nodes: int, *, listed: bool) -> None:
+    assert cheaper_listed(asked, nodes) is listed
 
 
 def test_where_no_list_is_to_be_had_each_is_asked_for() -> None:
