@@ -198,7 +198,7 @@ ANYTHING = st.text(
 )
 
 
-@settings(max_examples=60, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(words=st.lists(ANYTHING, min_size=9, max_size=9))
 def test_nothing_from_a_cluster_breaks_out_of_a_comment(words: list[str], tmp_path: Path) -> None:
     """Neither names nor values: the keys are those of an honest cluster, and the nodes as well."""
@@ -218,7 +218,7 @@ def test_nothing_from_a_cluster_breaks_out_of_a_comment(words: list[str], tmp_pa
     assert problems(tmp_path, text) == {"cluster.pod_cidr"}
 
 
-@settings(max_examples=60, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(key=st.sampled_from(REQUIRED), value=ANYTHING)
 def test_a_value_is_written_as_it_is_or_not_at_all(key: str, value: str, tmp_path: Path) -> None:
     text = text_of(findings({**FOUND, key: Known(value, "the cluster")}))
@@ -229,7 +229,7 @@ def test_a_value_is_written_as_it_is_or_not_at_all(key: str, value: str, tmp_pat
     assert problems(tmp_path, text) <= wanted | {"cluster.ca"}
 
 
-@settings(max_examples=40, suppress_health_check=SLOW)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(path=st.text(CHARACTERS.filter(lambda char: not "\ud800" <= char <= "\udfff"), min_size=1))
 def test_paths_are_written_so_that_they_are_read_as_they_are(path: str) -> None:
     text = text_of(
