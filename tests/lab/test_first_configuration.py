@@ -15,6 +15,7 @@ import yaml
 from .harness import NODES, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .harness import Lab
@@ -109,7 +110,7 @@ all:
   children:
     kube_control_plane: {{hosts: {{master-1: }}}}
     etcd: {{hosts: {{master-1: }}}}
-    kube_node: {{hosts: {{n3: }}}}
+    kube_node: {{hosts: {{{workers}}}}}
     k8s_cluster: {{children: {{kube_control_plane: , kube_node: }}}}
 """
 KUBESPRAY_MORE = """\
@@ -137,23 +138,39 @@ def values(lab: Lab) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("tool", "name"), [("kubeasz", "n2"), ("kubespray", "n3")])
-def test_an_inventory_of_another_tool_adds_a_node(site: Lab, tool: str, name: str) -> None:
-    site.lab("fresh", "--hosts", name)
-    known = values(site)
-    address = str(site.layout.host(name).address)
-    source = site.scratch / tool
-    if tool == "kubeasz":
-        known["hosts"] = f"{address} k8s_nodename='{name}'"
-        files = {"hosts": KUBEASZ, "config.yml": KUBEASZ_MORE}
-    else:
-        known["hosts"] = f"    {name}: {{ansible_host: {address}, ip: {address}}}"
-        files = {"hosts.yaml": KUBESPRAY, "group_vars/all/all.yml": KUBESPRAY_MORE}
-    for file, text in files.items():
+def kubeasz(known: dict[str, str], hosts: dict[str, str]) -> dict[str, str]:
+    """Return the files of a kubeasz cluster with these workers, addresses by name."""
+    lines = "\n".join(f"{address} k8s_nodename='{name}'" for name, address in hosts.items())
+    return {
+        "hosts": KUBEASZ.format(**known, hosts=lines),
+        "config.yml": KUBEASZ_MORE.format(**known),
+    }
+
+
+def kubespray(known: dict[str, str], hosts: dict[str, str]) -> dict[str, str]:
+    """Return the files of a kubespray inventory with these workers, addresses by name."""
+    lines = "\n".join(
+        f"    {name}: {{ansible_host: {address}, ip: {address}}}" for name, address in hosts.items()
+    )
+    workers = ", ".join(f"{name}: " for name in hosts)
+    return {
+        "hosts.yaml": KUBESPRAY.format(**known, hosts=lines, workers=workers),
+        "group_vars/all/all.yml": KUBESPRAY_MORE.format(**known),
+    }
+
+
+@pytest.mark.parametrize(("tool", "names"), [(kubeasz, NODES), (kubespray, ("n3",))])
+def test_an_inventory_of_another_tool_makes_nodes(
+    site: Lab, tool: Callable[..., dict[str, str]], names: tuple[str, ...]
+) -> None:
+    site.lab("fresh", "--hosts", ",".join(names))  # the cluster keeps its network
+    hosts = {name: str(site.layout.host(name).address) for name in names}
+    source = site.scratch / tool.__name__
+    for file, text in tool(values(site), hosts).items():
         (source / file).parent.mkdir(parents=True, exist_ok=True)
-        (source / file).write_text(text.format(**known))
+        (source / file).write_text(text)
     config = written(
-        site, tool, "config.import", str(source), f"--kubeconfig={site.layout.kubeconfig}"
+        site, tool.__name__, "config.import", str(source), f"--kubeconfig={site.layout.kubeconfig}"
     )
     assert "calico: none" in config.read_text()
-    deployed(site, config, (name,))
+    deployed(site, config, names)
