@@ -205,11 +205,16 @@ class Calico:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeletCrossing:
-    """What a kubelet does to pods that run, where its release is on the other side of a minor."""
+    """
+    What a kubelet does, or wants, where its release is on the other side of a minor.
+
+    :param runtime: on nodes with that alone; empty: on all.
+    """
 
     minor: int
-    effect: Literal["containers restart", "static pods are made again", "staged CSI volumes move"]
+    effect: str
     source: str
+    runtime: Literal["", "containerd", "docker"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +223,32 @@ class ContainerdWay:
 
     old: str
     new: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShimEdge:
+    """
+    What shims and daemons of containerd do to each other across a release series.
+
+    :param series: the first that is on the other side.
+    """
+
+    series: str
+    effect: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """
+    How a program goes back to a release of before.
+
+    :param failed: where its upgrade fails. :param older: an older release may be configured.
+    """
+
+    failed: Literal["under pods", "without pods"]
+    older: bool
     source: str
 
 
@@ -234,6 +265,8 @@ class Crossings:
     unready_at_start: Known
     state_files: Mapping[str, Known]
     containerd: tuple[ContainerdWay, ...]
+    shims: tuple[ShimEdge, ...]
+    rollbacks: Mapping[Literal["kubelet patch", "kubelet minor", "containerd"], Rollback]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

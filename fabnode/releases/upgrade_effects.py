@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .matrix import matrix
 
 if TYPE_CHECKING:
+    from .matrix import Rollback
     from .version import Release
 
 
-def kubelet_effects(old: Release, new: Release) -> tuple[str, ...]:
+def kubelet_effects(old: Release, new: Release, runtime: str = "") -> tuple[str, ...]:
     """Return what a kubelet's change of release does to the pods of its node, in clauses."""
     low, high = sorted((old.minor, new.minor))
-    found = [each.effect for each in matrix().crossings.kubelet if low < each.minor <= high]
+    found = [
+        each.effect
+        for each in matrix().crossings.kubelet
+        if low < each.minor <= high and each.runtime in {"", runtime}
+    ]
     return tuple(dict.fromkeys(found))
+
+
+def shim_effects(old: Release, new: Release) -> tuple[str, ...]:
+    """Return what shims and daemons of two releases of containerd do to each other, in clauses."""
+    known = list(matrix().containerd)
+    if old.series not in known or new.series not in known:
+        return ()
+    low, high = sorted(map(known.index, (old.series, new.series)))
+    edges = matrix().crossings.shims
+    return tuple(each.effect for each in edges if low < known.index(each.series) <= high)
+
+
+def goes_back(program: Literal["kubelet patch", "kubelet minor", "containerd"]) -> Rollback:
+    """Return how a program goes back to a release of before."""
+    return matrix().crossings.rollbacks[program]
 
 
 def unready_at_start(new: Release) -> bool:

@@ -81,7 +81,7 @@ def version_change(old: Versions, new: Versions, *, replaced: bool = False) -> V
     if old.kubelet and new.kubelet and old.kubelet != new.kubelet:
         texts.append(f"kubelet {old.kubelet} → {new.kubelet}")
         minor = (old.kubelet.major, old.kubelet.minor) != (new.kubelet.major, new.kubelet.minor)
-        effects += upgrade_effects.kubelet_effects(old.kubelet, new.kubelet)
+        effects += upgrade_effects.kubelet_effects(old.kubelet, new.kubelet, old.runtime)
         older = minor and new.kubelet < old.kubelet
     runtime = bool(old.runtime) and (
         old.runtime != new.runtime
@@ -96,6 +96,8 @@ def version_change(old: Versions, new: Versions, *, replaced: bool = False) -> V
     if runtime:
         texts.append(f"{_named(old)} → {_successor(old, new)}")
         effects.append("its pods are all made again: its runtime changes")
+        if old.runtime_release and new.runtime_release and old.runtime == "containerd":
+            effects += upgrade_effects.shim_effects(old.runtime_release, new.runtime_release)
         refusal, advice = _unsupported(old, new)
     return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime, older)
 
@@ -112,7 +114,7 @@ def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
         )
     if old.runtime != "containerd" or new.runtime != "containerd" or not before or not after:
         return "", ""
-    if after < before:
+    if after < before and not upgrade_effects.goes_back("containerd").older:
         return (
             f"containerd {after} is older than the {before} that runs: its makers support no way"
             " back",

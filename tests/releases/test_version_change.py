@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fabnode.kube.node_status import versions as reported
+from fabnode.releases import upgrade_effects
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions, version_change
 
@@ -69,6 +72,9 @@ def test_what_changes(old: Versions, new: Versions, texts: tuple[str, ...], drai
         ("1.31.2", "1.30.14", "containers restart"),
         ("1.20.15", "1.21.14", "static pods are made again"),
         ("1.23.17", "1.24.17", "staged CSI volumes move"),
+        ("1.25.16", "1.26.15", "the runtime is spoken to by CRI v1 alone"),
+        ("1.26.15", "1.27.16", "the kubelet writes the last phase of pods that end"),
+        ("1.34.2", "1.35.1", "cgroup v1 stops the kubelet, unless failCgroupV1 is false"),
     ],
 )
 def test_what_a_crossing_does(old: str, new: str, effect: str) -> None:
@@ -95,6 +101,43 @@ def test_an_older_minor_is_said_and_ends_the_nodes_own_pods(
     found = version_change(versions(old), versions(new))
     assert (found.older, found.ends_pods) == (older, older)
     assert any(effect.startswith("an older minor") for effect in found.effects) is older
+
+
+def test_a_crossing_of_one_runtime_is_said_of_no_other() -> None:
+    text = "docker is spoken to through cri-dockerd, every container is new"
+    docker = version_change(versions("1.23.17", "docker"), versions("1.24.17", "docker"))
+    assert text in docker.effects
+    assert text not in version_change(versions("1.23.17"), versions("1.24.17")).effects
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "edges"),
+    [("1.7.33", "2.0.10", 2), ("1.7.33", "2.3.4", 3), ("2.2.5", "2.3.4", 1), ("2.3.4", "2.4.2", 0)],
+)
+def test_what_shims_of_one_side_do_with_daemons_of_the_other(
+    old: str, new: str, edges: int
+) -> None:
+    before, after = versions("1.37.2", f"containerd {old}"), versions("1.37.2", f"containerd {new}")
+    found = version_change(before, after).effects
+    assert (
+        len([effect for effect in found if "shim" in effect or "starts again" in effect]) == edges
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "old", "new"),
+    [
+        ("kubelet patch", versions("1.37.1"), versions("1.37.2")),
+        ("kubelet minor", versions("1.36.3"), versions("1.37.2")),
+        ("containerd", versions("1.37.2", "containerd 2.3.3"), versions("1.37.2")),
+    ],
+)
+def test_what_goes_back_without_pods_is_changed_without_them(
+    program: Any, old: Versions, new: Versions
+) -> None:
+    known = upgrade_effects.goes_back(program)
+    assert version_change(old, new).drains is (known.failed == "without pods")
+    assert known.older is not bool(version_change(new, old).refusal)
 
 
 def test_a_crossing_that_does_nothing_to_pods() -> None:
