@@ -22,11 +22,12 @@ from ..node.resources import Binary, File, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
-from ..upkeep import departures, kept_set, readiness
+from ..upkeep import departures, kept_set, readiness, restarts
 from ..upkeep.operations import SOAKING
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
+from ..util.words import counted
 from . import host_changes, run_rights
 from .draining import CORDON, DRAIN, nodes_in_use
 from .errors import PreflightError
@@ -62,6 +63,7 @@ _WAY_BACK: Final = {
     False: "it goes back to what it runs now under its pods, with the kubelet's state files as they"
     " are then",
 }
+_NAMED = 8  # programs of a folder
 _FRESH = 120.0  # seconds that what was found of a node holds, while this run changes the cluster
 
 
@@ -137,7 +139,9 @@ class Prospect:
         others = "" if self.planned.change.texts else "no release; "
         units = ", ".join(c.name.removesuffix(".service") for c in self.planned.plan.restarts)
         restarts = f", restarting {units}" if units else ""
-        return (*self.planned.change.texts, f"{others}{len(changes)} changes in all{restarts}")
+        found = f" ({', '.join(names)})" if (names := _programs(self.planned.plan)) else ""
+        all_of_it = f"{others}{counted(len(changes), 'change')} in all{found}{restarts}"
+        return (*self.planned.change.texts, all_of_it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,12 +363,15 @@ class _Node:
 
     def _effects(self, planned: NodePlan) -> tuple[str, ...]:
         change = planned.change
-        restarts = {each.name for each in planned.plan.restarts}
-        unready = kubelet.UNIT in restarts and not change.drains
+        effects = change.effects
+        if restarts.restarts_containers(effects):
+            effects = restarts.counted_effects(effects, self._using.evictions.pods(self._name))
+        started = {each.name for each in planned.plan.restarts}
+        unready = kubelet.UNIT in started and not change.drains
         if unready and upgrade_effects.unready_at_start(self._run.config.cluster.version):
             text = readiness.probed_again(self._using.evictions.pods(self._name))
-            return (*change.effects, text) if text else change.effects
-        return change.effects
+            return (*effects, text) if text else effects
+        return effects
 
     def _emptied(self, *, drains: bool) -> Operation:
         """Cordon the node, and have its pods leave where the change asks for that."""
@@ -517,6 +524,20 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
+
+
+def _programs(plan: Plan) -> list[str]:
+    """Return the programs that change, by name; many of one folder, such as plugins, by number."""
+    folders: dict[str, list[str]] = {}
+    for change in plan.changes:
+        if isinstance(change.resource, Binary):
+            folder, _, name = change.resource.path.rpartition("/")
+            folders.setdefault(folder, []).append(name)
+    found: list[str] = []
+    for folder, names in folders.items():
+        many = len(names) > _NAMED
+        found += [f"{len(names)} programs in {folder}"] if many else names
+    return found
 
 
 def _trace(kind: str, name: str, words: tuple[str, ...], action: str, why: str) -> Change:

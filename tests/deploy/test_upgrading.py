@@ -284,6 +284,29 @@ def test_a_plan_says_how_many_pods_leave_endpoints_while_an_older_kubelet_starts
     assert found.effects == (text,)
 
 
+def test_a_plan_counts_what_starts_again(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(Release.parse("1.30.14"), "containerd", Release.parse("2.3.4"))
+    own = pod("agent", controller=("apps/v1", "DaemonSet"))
+    own["spec"]["containers"] = [{"name": "a"}, {"name": "b"}]
+    scene.api.owners["/apis/apps/v1/namespaces/shop/daemonsets/web"] = {"metadata": {"uid": "o"}}
+    scene.api.pods = [own, pod("a")]
+    found = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert found
+    assert "containers restart (2 containers of the node's own pods)" in found.effects
+
+
+def test_many_programs_of_a_folder_are_a_number(tmp_path: Path) -> None:
+    def binaries(folder: str, *names: str) -> list[Change]:
+        found = [Binary(f"{folder}/{name}", tmp_path, "0" * 64) for name in names]
+        return [Change(each, "update", "differs") for each in found]
+
+    plugins = binaries("/opt/cni/bin", *(f"plugin{number}" for number in range(18)))
+    plan = Plan("n1", (*binaries("/usr/local/bin", "runc", "kube-proxy"), *plugins))
+    (text,) = upgrading.Prospect(NodePlan(plan, {})).texts
+    programs = "runc, kube-proxy, 18 programs in /opt/cni/bin"
+    assert text == f"no release; 20 changes in all ({programs})"
+
+
 def test_a_change_of_runtime_ends_the_nodes_own_pods(scene: Upgraded) -> None:
     scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
     assert scene.upgrade()["n1"].ok
@@ -314,7 +337,7 @@ def test_a_plan_changes_nothing(scene: Upgraded) -> None:
     assert found
     assert found.texts == (
         "kubelet 1.36.3 → 1.37.2",
-        "4 changes in all, restarting kubelet",
+        "4 changes in all (kubelet), restarting kubelet",
     )
     assert found.drain
     assert (scene.api.reported, scene.did) == ([], [])

@@ -102,7 +102,7 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
     if seen.empty:
         return ["nothing to change"]
     found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
-    acts = ("drain", "change", "verify", "uncordon") if seen.drain else ("change", "verify")
+    acts = ("drain" if seen.drain else "cordon", "change", "verify", "uncordon")
     found.append(f"{', '.join(seen.texts)} ({', '.join(acts)})")
     if seen.planned.labels:
         found.append(f"its Node object: {', '.join(seen.planned.labels)}")

@@ -113,6 +113,7 @@ def test_a_plan_shows_what_changes_at_the_api_and_what_runs_here(
     assert "cluster: create ClusterRoleBinding fabnode:kube-proxies" in shown
     assert "n1: its Node object: label + pool=ssd" in shown
     assert "n1: on this machine: after ready: ./announce" in shown
+    assert "n1: no release; 0 changes in all (cordon, change, verify, uncordon)" in shown
     upgrade_command.upgrade(Options(json=True), allowed, network=True, dry_run=True)
     document = loads(capsys.readouterr().out)
     assert document["cluster"] == [
