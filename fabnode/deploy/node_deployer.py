@@ -180,6 +180,7 @@ class NodeDeployer:
         before_change: Callable[[], None],
         after_change: Callable[[bool], None] = lambda _: None,
         seen_within: float = 0.0,
+        upgrades: bool = False,
     ) -> Deployed:
         """
         Make the node what it should be and wait until it is Ready.
@@ -188,10 +189,11 @@ class NodeDeployer:
         :param before_change: waits for what must be there before a kubelet may join.
         :param after_change: gets whether the node joins, once the host has all that it is to get.
         :param seen_within: seconds; what was found of a node so long ago is not probed again.
+        :param upgrades: the node was prepared for another release, as `inv upgrade` does that.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
-        shown = self._planner.judged(renewal, seen_within=seen_within)
+        shown = self._planner.judged(renewal, seen_within=seen_within, upgrades=upgrades)
         if self._planner.joins:
             self._proof.prove_left()
         self._hooks.due = shown.hooks

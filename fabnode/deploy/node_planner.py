@@ -180,11 +180,14 @@ class NodePlanner:
             findings += self._session.guard.policy_findings()
         return replace(planned, findings=findings, kept=self._kept(renewal), change=change)
 
-    def judged(self, renewal: Renewal, *, seen_within: float = 0.0) -> NodePlan:
+    def judged(
+        self, renewal: Renewal, *, seen_within: float = 0.0, upgrades: bool = False
+    ) -> NodePlan:
         """
         Probe, and return what is to be done.
 
         :param seen_within: a probe of so many seconds ago will do, where nothing was changed since.
+        :param upgrades: the node was prepared for another release.
         :raises PreflightError: something forbids it.
         """
         with self.journal.step(self.node.name, preflight.STEP.name) as log:
@@ -197,7 +200,7 @@ class NodePlanner:
             if errors := [f for f in findings if f.level == "error"]:
                 raise PreflightError(errors)
             shown = self.hooked(self.compare(renewal), renewal)
-            if refused := self._undrained(self.version_change(shown)):
+            if refused := self._undrained(self.version_change(shown), prepared=upgrades):
                 raise PreflightError(refused)
             kept = {"kept": list(found)} if (found := self._kept(renewal)) else {}
             log.note("nothing to change" if shown.empty else _summary(shown.plan), **kept)
@@ -327,14 +330,18 @@ class NodePlanner:
         started = self.facts.unit(layout.CONTAINERD).stamp.get(path)
         return path in names and started is not None and self.facts.path(path).sha256 == started
 
-    def _undrained(self, change: VersionChange) -> tuple[Finding, ...]:
-        """Refuse what may be done to a drained node alone, where pods run; or to none."""
+    def _undrained(self, change: VersionChange, *, prepared: bool = False) -> tuple[Finding, ...]:
+        """
+        Refuse what may be done to a drained node alone, where pods run; or to none.
+
+        :param prepared: what an older kubelet may not read is set aside.
+        """
         if change.refusal and self.facts.unit(layout.CONTAINERD).running:
             return (Finding("error", change.refusal, change.advice),)
         if not change.drains:
             return ()
         pods = self._session.nodes.pods_that_leave(self.node.name)
-        if pods is not None and not pods and not change.older:
+        if pods is not None and not pods and (prepared or not change.older):
             return ()
         there = "pods may run there (this account can't list them)"
         if pods is not None and not pods:

@@ -333,6 +333,7 @@ class _Node:
                 before_change=lambda: None,
                 # Ended pods, or what another run did, are no more as they were found.
                 seen_within=0.0 if resumed or planned.change.ends_pods else _FRESH,
+                upgrades=True,
             )
             operation = self._record(operation, PROVING)
             self._prove(planned)

@@ -777,6 +777,20 @@ def test_a_node_with_pods_is_upgraded_by_no_deployment(
     assert not it.changes
 
 
+def test_an_upgrade_brings_an_older_minor_once_all_pods_have_left(
+    scene: Callable[..., Scene],
+) -> None:
+    it = scene(cluster={"version": "1.37.2"})
+    it.deploy()
+    it.runs, it.pods = Versions(Release.parse("1.38.0")), ()
+    it.machine.lose(f"{it.config.paths.programs}/kubelet")
+    assert it.another().deploy(before_change=lambda: None, upgrades=True).changed
+    it.machine.lose(f"{it.config.paths.programs}/kubelet")
+    it.pods = ("shop/a",)
+    with pytest.raises(PreflightError, match="has to be drained before"):
+        it.another().deploy(before_change=lambda: None, upgrades=True)
+
+
 def test_another_runtime_is_brought_by_no_deployment(scene: Callable[..., Scene]) -> None:
     it = scene(cluster={"version": "1.37.2"}, runtime={"version": "2.3.4"})
     it.deploy()

@@ -146,7 +146,10 @@ class Upgraded(Scene):
             plan = Plan(name, changes)
             return NodePlan(plan, {}, findings=found, change=change, own_name=own)
 
-        def deploy(*, before_change: Callable[[], None], seen_within: float) -> None:
+        def deploy(
+            *, before_change: Callable[[], None], seen_within: float, upgrades: bool
+        ) -> None:
+            assert upgrades
             self.seen_within.append(seen_within)
             before_change()
             self.did.append(f"deploy {name}")
