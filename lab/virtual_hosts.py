@@ -29,7 +29,6 @@ KVM = ("-accel", "kvm", "-cpu", "host")
 # Each virtual processor is a thread of its own. Not `max`: by that of qemu 7.2, a guest with Linux
 # 6.1.192 has mounts that fail ("protocol") and namespaces that are busy, so no udev and no network.
 EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "Westmere")
-SLOWNESS = 4  # of an emulated processor, at least
 
 
 def boot(layout: Layout, host: Host, warn: Callable[[str], None]) -> None:
@@ -40,14 +39,11 @@ def boot(layout: Layout, host: Host, warn: Callable[[str], None]) -> None:
     if kernel is None:
         raise LabError(f"{root} has no kernel for host {host.name}: `inv lab.fresh` makes both")
     network.add_tap(layout, host.name)
-    by = accelerator(kernel)
-    # What others do in a second must not take a busy machine minutes: guests have time limits.
-    share = PROCESSORS * (1 if by == KVM else SLOWNESS)
     processes.start(
-        command(layout, host, kernel, by),
+        command(layout, host, kernel, accelerator(kernel)),
         layout.record(host.name),
         folder / "console.log",
-        cgroups.make(layout.cgroup(host.name), share),
+        cgroups.make(layout.cgroup(host.name), PROCESSORS),
     )
     _wait_booted(layout, host, warn)
 

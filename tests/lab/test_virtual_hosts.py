@@ -35,7 +35,7 @@ BOTH = pytest.mark.parametrize("virtual_lab", ["bookworm", "trixie"], indirect=T
 DEBIAN_12 = pytest.mark.parametrize("virtual_lab", ["bookworm"], indirect=True)
 
 # Emulated machines take minutes for what others do in seconds.
-PATIENCE = 600.0
+PATIENCE = 900.0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Workload:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._slowness = lab.patience / LONG
+        self._slowness = min(5.0, lab.patience / LONG)
 
     def _eventually(self, condition: Callable[[], bool]) -> None:
         eventually(condition, 60 * self._slowness)
