@@ -256,9 +256,16 @@ class NodePlanner:
         issued: Issued = _NOTHING,
         *,
         facts: Facts | None = None,
+        registered: bool | None = None,
     ) -> Inputs:
-        """Return the inputs of steps: the last probe, or `facts`."""
+        """
+        Return the inputs of steps: the last probe, or `facts`.
+
+        :param registered: whether there is a Node object; None: as the API says.
+        """
         facts = facts or self.facts
+        if registered is None:
+            registered = not facts.known or self._session.nodes.was_registered(self.node.name)
         return Inputs(
             config=self.config,
             node=self.node,
@@ -267,7 +274,7 @@ class NodePlanner:
             issued=issued,
             now=datetime.now(UTC),
             renewal=renewal,
-            registered=not facts.known or self._session.nodes.was_registered(self.node.name),
+            registered=registered,
         )
 
     @property
@@ -359,18 +366,22 @@ class NodePlanner:
         )
 
     def overrides(self) -> tuple[Finding, ...]:
-        """Return what on the host overrides what fabnode sets, by the last probe."""
+        """
+        Return what on the host overrides what fabnode sets, by the last probe.
+
+        The API is not asked: the doctor wants to know this while it is away, too.
+        """
         wanted = self.node.host.drop_ins
         found = (
             *unit_overrides.findings(self.facts, self._everything, wanted),
-            *boot_overrides.findings(self.inputs(), self._everything),
+            *boot_overrides.findings(self.inputs(registered=True), self._everything),
             *docker_flags.findings(self.facts, self._everything),
             *program_owners.findings(self.facts, self._everything),
             *program_owners.named(self.facts, self._everything, rewritten=True),
         )
         if not containerd_imports.imported(self.facts):
             return found
-        here = desired_state(self._all_steps, self.inputs())
+        here = desired_state(self._all_steps, self.inputs(registered=True))
         return (*found, *containerd_imports.findings(self.facts, here))
 
     def of_others(self) -> tuple[tuple[Finding, ...], tuple[str, ...]]:

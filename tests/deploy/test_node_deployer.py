@@ -24,6 +24,7 @@ from fabnode.deploy.errors import (
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
+from fabnode.kube.client import ApiAwayError
 from fabnode.node import layout
 from fabnode.node.resources import ClientCertificate
 from fabnode.pki import proxy_names
@@ -911,3 +912,19 @@ def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:
     assert layout.PROXY_PEM in change
     assert kubelet.UNIT not in change
     assert not [text for text in node.reported if text.startswith(("api: wait", "api: tidy"))]
+
+
+def test_what_overrides_settings_is_found_while_the_api_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The doctor asks for it, and names what is wrong with the host all the same."""
+
+    def away(_: str) -> bool:
+        raise ApiAwayError("it did not answer")
+
+    scene = Scene(monkeypatch)
+    scene.deploy()
+    scene.api.nodes.was_registered = away
+    deployer = scene.another()
+    deployer.probe()
+    assert deployer.overrides() == ()
