@@ -33,17 +33,19 @@ _PARALLEL = 8
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
     found = draining.status(run)
-    told = {each.node: unfinished.find(each.node) for each in found.nodes}
-    useless = _useless(run) if not all(told.values()) else frozenset()
-    ask = [node for node in run.nodes if not told.get(node.name) and node.name in useless]
-    told.update(_told(run, ask))
-    return replace(found, nodes=tuple(_with(each, told.get(each.node, "")) for each in found.nodes))
+    records = {each.node: unfinished.find(each.node) for each in found.nodes}
+    useless = _useless(run) if not all(records.values()) else frozenset()
+    ask = [node for node in run.nodes if not records.get(node.name) and node.name in useless]
+    records.update(_recorded(run, ask))
+    return replace(
+        found, nodes=tuple(_with(each, records.get(each.node, "")) for each in found.nodes)
+    )
 
 
-def _with(each: InFlight, told: str) -> InFlight:
-    if not told:
+def _with(each: InFlight, records: str) -> InFlight:
+    if not records:
         return each
-    text = unfinished.in_flight(each.node, told) if told[0] != "(" else told
+    text = unfinished.in_flight(each.node, records) if records[0] != "(" else records
     return replace(each, operation="; ".join(filter(None, (each.operation, text))))
 
 
@@ -55,7 +57,7 @@ def _useless(run: Run) -> frozenset[str]:
     return frozenset(node.name for node in run.nodes) - ready
 
 
-def _told(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
+def _recorded(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
     """Return what hosts have recorded, or why that is not known, in brackets."""
     if not nodes:
         return {}
@@ -65,8 +67,8 @@ def _told(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
         def one(node: Node) -> str:
             try:
                 with Host(node, access) as host:
-                    said = host.root(command).stdout.decode("utf-8", "replace")
-                    return unfinished.shown(said)
+                    printed = host.root(command).stdout.decode("utf-8", "replace")
+                    return unfinished.shown(printed)
             except FabnodeError as error:
                 return f"(its host does not say whether a reset is unfinished: {error.message})"
 

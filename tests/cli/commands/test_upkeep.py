@@ -47,7 +47,7 @@ def test_rights_of_nodes_that_are_gone_stand_with_what_takes_them(
 def test_a_network_that_is_rolled_stands_with_what_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(draining, "status", lambda _: Status("", (), network="Net is rolled"))
+    monkeypatch.setattr(status_runs, "status", lambda _: Status("", (), network="Net is rolled"))
     upkeep.status(Options())
     assert "Net is rolled; `inv upgrade` goes on" in capsys.readouterr().out
 
