@@ -80,6 +80,7 @@ _WEBHOOK: Final = (
 _FORBIDDEN: Final = r"(nodes|leases)[a-z0-9.]* (\\*\"[^\"]*\" )?is forbidden: .*"
 
 _HEARD: Final = 25.0  # seconds within which one that reports was heard
+_RECENT: Final = 600.0  # seconds that a denied request speaks for the one that waits after it
 
 
 def kubelet(evidence: Evidence, unit: Service) -> Iterator[Cause]:
@@ -273,9 +274,13 @@ def _not_joined(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield why it has no certificate to come with."""
     name = evidence.wanted.name
     client = [each for each in evidence.node.requests if each.kind == "client"]
-    last = min(client, key=lambda each: each.age, default=None)
+    by_age = sorted(client, key=lambda each: each.age)
+    last = by_age[0] if by_age else None
     if last:
-        yield from _requested(name, last)
+        # A kubelet whose request is denied makes another a moment later, which then waits.
+        denied = [each for each in by_age if each.state == "Denied" and each.age < _RECENT]
+        again = denied and last.state == "Pending"
+        yield from _requested(name, denied[0] if again else last)
     bootstrap = evidence.host.facts.path(layout.BOOTSTRAP_KUBECONFIG).kind == "file"
     said = unit.unheard.quote(_UNAUTHORIZED)
     if bootstrap and said and not (last and last.state == "Pending"):

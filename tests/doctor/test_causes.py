@@ -390,6 +390,30 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ),
     ),
     "a request that waits": ("request-waits", ill(facts=LOST, node=request("Pending"))),
+    "a request that was denied, and the next": (
+        "request-denied",
+        ill(
+            facts=LOST,
+            node={
+                "requests": (
+                    Request("csr-new", "client", "Pending", False, 20.0),
+                    Request("csr-old", "client", "Denied", False, 30.0),
+                )
+            },
+        ),
+    ),
+    "a request that waits long after another was denied": (
+        "request-waits",
+        ill(
+            facts=LOST,
+            node={
+                "requests": (
+                    Request("csr-new", "client", "Pending", False, 20.0),
+                    Request("csr-old", "client", "Denied", False, 3000.0),
+                )
+            },
+        ),
+    ),
     "a request that was denied": ("request-denied", ill(facts=LOST, node=request("Denied"))),
     "no signer": ("request-unsigned", ill(facts=LOST, node=request("Approved"))),
     "an expired certificate": (

@@ -81,6 +81,16 @@ def kubectl(*words: str) -> Deed:
     return deed
 
 
+def by_admin(*words: str) -> Deed:
+    """Cordons are of an account that may drain."""
+
+    def deed(lab: Lab, node: str) -> None:
+        named = (word.format(node=node) for word in words)
+        lab.inv(*named, config=lab.layout.configuration)
+
+    return deed
+
+
 def fabnode(*words: str) -> Deed:
     def deed(lab: Lab, node: str) -> None:
         lab.inv(*(word.format(node=node) for word in words))
@@ -104,8 +114,9 @@ def drained_until_others_end_it(lab: Lab, node: str) -> None:
 
 def setting(key: str, value: str) -> str:
     """Return a script that changes a field of the kubelet's configuration."""
-    change = f"sed -i '/^{key}:/d' {KUBELET_YAML} && echo '{key}: {value}' >> {KUBELET_YAML}"
-    return f"{change}; {RESTARTED}"
+    without = f"/^{key}:/ {{ skip = 1; next }} skip && /^[ -]/ {{ next }} {{ skip = 0; print }}"
+    change = f"awk '{without}' {KUBELET_YAML} > /root/new && echo '{key}: {value}' >> /root/new"
+    return f"{change} && cat /root/new > {KUBELET_YAML} && rm /root/new; {RESTARTED}"
 
 
 def pair(lab: Lab, node: str, *, common_name: str, ca: str, days: int) -> str:
@@ -428,8 +439,8 @@ TROUBLES = {
     ),
     "no login": Trouble(
         "login-refused",
-        "mv /root/.ssh/authorized_keys /root/.ssh/kept",
-        undo="mv /root/.ssh/kept /root/.ssh/authorized_keys",
+        "mv /etc/ssh/lab_key.pub /etc/ssh/kept",
+        undo="mv /etc/ssh/kept /etc/ssh/lab_key.pub",
     ),
     "no sudo": Trouble(
         "sudo-refused",
@@ -447,14 +458,16 @@ TROUBLES = {
     ),
     "a host that is off": Trouble("host-down", off, undo=on, node="n3"),
     # The pods' network.
-    "no CNI configuration": Trouble("network-config", "rm /etc/cni/net.d/10-calico.conflist"),
+    "no CNI configuration": Trouble(
+        "network-config", "rm /etc/cni/net.d/10-calico.conflist", admin=True
+    ),
     "another CNI": Trouble(
         "other-network",
         "cp /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/00-other.conflist",
         undo="rm /etc/cni/net.d/00-other.conflist",
         says="00-other.conflist",
     ),
-    "a CNI program": Trouble("plugin-lost", "rm /opt/cni/bin/calico", says="calico"),
+    "a CNI program": Trouble("plugin-lost", "rm /opt/cni/bin/calico", says="calico", admin=True),
     "a shim": Trouble("program-lost", "rm /usr/local/bin/containerd-shim-runc-v2", says="shim"),
     "a sandbox image": Trouble(
         "sandbox-image", f"/usr/local/bin/ctr -n k8s.io images rm {PAUSE}", says=PAUSE
@@ -469,8 +482,8 @@ TROUBLES = {
     # Ready, and of no use.
     "our cordon": Trouble(
         "cordoned",
-        fabnode("cordon", "--limit", "{node}"),
-        undo=fabnode("uncordon", "--limit", "{node}"),
+        by_admin("cordon", "--limit", "{node}"),
+        undo=by_admin("uncordon", "--limit", "{node}"),
         says="ours: cordon",
     ),
     "another's cordon": Trouble(
@@ -482,7 +495,7 @@ TROUBLES = {
     "our drain, that another ended": Trouble(
         "excluded",
         drained_until_others_end_it,
-        undo=fabnode("uncordon", "--limit", "{node}"),
+        undo=by_admin("uncordon", "--limit", "{node}"),
         says="exclude-from-external-load-balancers",
     ),
     "a taint": Trouble(
@@ -502,7 +515,7 @@ TROUBLES = {
     "little memory": Trouble(
         "memory-pressure", setting("evictionHard", "{memory.available: 99%}"), undo=DEPLOYED
     ),
-    "full of pods": Trouble("pods-full", full, undo=DEPLOYED),
+    "full of pods": Trouble("pods-full", full, undo=DEPLOYED, admin=True),
     "a serving certificate": Trouble(
         "serving-waits", f"rm /var/lib/kubelet/pki/kubelet-server-current.pem; {RESTARTED}"
     ),
