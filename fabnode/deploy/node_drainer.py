@@ -128,7 +128,7 @@ class NodeDrainer:
             wait.pause()
         if state.gone:
             log.changed(f"{counted(state.gone, 'pod')} evicted")
-        late = f"; {counted(state.ending, 'pod')} may go, and no kubelet ends them"
+        late = f"; no kubelet ends {counted(state.ending, 'pod')} that may go"
         log.note(f"{state.staying} of the node's own stay{late if state.ending else ''}")
 
 
