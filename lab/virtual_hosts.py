@@ -71,7 +71,8 @@ def command(layout: Layout, host: Host, kernel: Path, accelerator: tuple[str, ..
         "-initrd",
         str(initrd(kernel)),
         "-append",
-        "root=/dev/vda rw console=ttyS0",
+        # The initrd's own patience, 30 s, is too short for a guest that gets little of a processor.
+        "root=/dev/vda rw rootdelay=300 console=ttyS0",
         # What the guest has written survives a pulled plug, whatever it flushed: it is in the
         # machine's page cache. What is still in the guest's own is lost, as with a real one.
         "-drive",
