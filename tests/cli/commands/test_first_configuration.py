@@ -189,7 +189,10 @@ def test_tables_and_documents_are_lists_of_hosts_as_well(
     ("content", "sentence"),
     [
         ("host,address\n", r"l\.csv:1: has more than names and addresses: host; keep name, addre"),
-        ("name,address\nn1,x y\n", r"l\.csv:2: 'x y': must be an IPv4 or IPv6 address, or a host name"),
+        (
+            "name,address\nn1,x y\n",
+            r"l\.csv:2: 'x y': must be an IPv4 or IPv6 address, or a host name",
+        ),
         ("name,address\nn1,\n", r"l\.csv:2: has no address"),
         ("name,address\nn1,192.0.2.1,3\n", r"l\.csv:2: has 3 cells, but the header 2"),
     ],
