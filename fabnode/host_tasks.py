@@ -103,7 +103,7 @@ def preflight_task(c: Context, config: str = "") -> None:
 @_task(json=HELP["json"])
 def status(c: Context, config: str = "", json: bool = False) -> None:
     """
-    Show units, health, certificates, Ready, what is in flight.
+    Show health, Ready and what is in flight.
 
     The cordon's owner, an interrupted operation and the run that changes the cluster now are those
     that `inv status` shows of all nodes.
