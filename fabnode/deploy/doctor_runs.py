@@ -134,7 +134,7 @@ def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome
     A node that is still unhealthy fails, with what is wrong with it.
     """
     left = dict(found)
-    done: dict[str, set[Act]] = {}
+    done: dict[str, set[Act | type[Act]]] = {}
     for _ in range(_ROUNDS):
         alone = left_to_people(left)
         todo = {
@@ -142,16 +142,25 @@ def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome
             for name, outcome in left.items()
             if outcome.value
             and name not in alone
-            and (new := [a for a in outcome.value.acts if a not in done.get(name, set())])
+            and (new := [a for a in outcome.value.acts if _kind(a) not in done.get(name, set())])
         }
         if not todo:
             break
         for name, acts in todo.items():
-            done.setdefault(name, set()).update(acts)
+            done.setdefault(name, set()).update(map(_kind, acts))
         _carry_out(run, todo)
         left |= _diagnose_again(run, {name: left[name] for name in todo})
     _conclude(run, left)
     return left
+
+
+def _kind(act: Act) -> Act | type[Act]:
+    """
+    Return what makes two acts the same.
+
+    The pod that a restarted one is replaced by has another name, and needs its time, not a restart.
+    """
+    return RestartPod if isinstance(act, RestartPod) else act
 
 
 def _carry_out(run: Run, todo: Mapping[str, list[Act]]) -> None:
@@ -209,7 +218,7 @@ def _diagnose_again(
     for_people = {n: {c.key for c in roots(d.causes) if not c.fix.acts} for n, d in seen.items()}
 
     def awaited(name: str, found: Diagnosis) -> bool:
-        more = set(found.acts) - set(seen[name].acts)
+        more = set(map(_kind, found.acts)) - set(map(_kind, seen[name].acts))
         left = {cause.key for cause in roots(found.causes)} - for_people[name]
         return (bool(left) or not found.settled) and not more
 

@@ -204,3 +204,25 @@ def test_the_networks_pod_starts_again_if_it_is_still_that_one(
     _, run = ward.cured()
     assert ward.api.reported == ["delete calico-node-a"]
     assert errors(run) == {}
+
+
+def test_the_pod_that_replaces_a_restarted_one_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has another name, and what the first one lacked is not there at once."""
+
+    def lacking(pod: str) -> tuple[Cause, ...]:
+        return (cause("network-config", RestartPod(f"kube-system/{pod}", pod)),)
+
+    first, second = lacking("calico-node-a"), lacking("calico-node-b")
+    ward = Ward(monkeypatch, n1=[first, second, second, ()])
+    ward.api.pods = [
+        {
+            "metadata": {"namespace": "kube-system", "name": name, "uid": name},
+            "spec": {"nodeName": "n1"},
+        }
+        for name in ("calico-node-a", "calico-node-b")
+    ]
+    _, run = ward.cured("n1")
+    assert ward.api.reported == ["delete calico-node-a"]
+    assert errors(run) == {}
