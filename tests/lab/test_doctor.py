@@ -584,7 +584,7 @@ def mended_after(lab: Lab, node: str, undo: Deed) -> Iterator[None]:
             yield
         finally:
             do(lab, node, undo)
-        eventually(lambda: looked(lab, node, 0) is not None, 120)
+        eventually(lambda: looked(lab, node, 0) is not None, 240)
     except AssertionError:
         lab.lab("fresh", "--hosts", node)
         lab.kubectl("delete", "node", node, "--ignore-not-found")
