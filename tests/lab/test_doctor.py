@@ -294,7 +294,9 @@ SWAPS = r"printf 'Filename\tType\tSize\tUsed\tPriority\n/swap file 1024 0 -2\n' 
 # The lab lets its kubelets run with the swap of the machine.
 FAILS = f"sed -i 's/^failSwapOn: {{}}/failSwapOn: {{}}/' {KUBELET_YAML}"
 SMALL = "systemctl stop containerd; mount -t tmpfs -o size={} none /var/lib/containerd"
-ROOMY = "umount /var/lib/containerd; systemctl restart containerd kubelet"
+ROOMY = (
+    "systemctl stop containerd; umount /var/lib/containerd; systemctl restart containerd kubelet"
+)
 TO_API, TO_API_AGAIN = blocked("OUTPUT", 6443, "REJECT")
 FROM_API, FROM_API_AGAIN = blocked("INPUT", 10250)
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
