@@ -107,7 +107,7 @@ def departure(pod: Object, around: Surroundings, permits: Permits) -> Departure:
     if (pod.get("status") or {}).get("phase") in FINISHED:
         return replace(base, why="it has finished")
     if metadata.get("namespace") == PROBE_NAMESPACE:
-        return replace(base, why="an `inv verify` that runs, or that was killed, made it")
+        return replace(base, why="a verification that runs, or that was killed, made it")
     if _of_daemonset(pod) and not _orphaned(pod, chain):
         return replace(base, fate="stays", why="its DaemonSet runs one on every node")
     covering = [budget for budget in around.budgets if budget.covers(pod)]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import TYPE_CHECKING
+
 import pytest
 
 import fabfile
 import tasks
+
+if TYPE_CHECKING:
+    from invoke.collection import Collection
 
 OF_MANY = {"limit", "batch", "max_parallel"}
 
@@ -14,13 +20,15 @@ OF_MANY = {"limit", "batch", "max_parallel"}
     "name", ["cordon", "uncordon", "drain", "maintain", "upgrade", "remove-node", "reset"]
 )
 def test_the_same_options_for_one_host(name: str) -> None:
-    def options(collection: object) -> set[str]:
-        return {str(argument.name) for argument in collection[name].get_arguments()}  # type: ignore[index]
-
-    assert options(fabfile.ns) == options(tasks.ns) - OF_MANY
+    assert options(fabfile.ns, name) == options(tasks.ns, name) - OF_MANY
 
 
 @pytest.mark.parametrize("name", ["cordon", "uncordon", "drain", "maintain", "upgrade"])
 def test_what_changes_nodes_in_use_can_be_shown_first(name: str) -> None:
-    names = {str(argument.name) for argument in tasks.ns[name].get_arguments()}
-    assert {"dry_run", "json"} <= names
+    assert {"dry_run", "json"} <= options(tasks.ns, name)
+
+
+def options(collection: Collection, name: str) -> set[str]:
+    """Return a task's options. Invoke's own list of them takes their help away with it."""
+    _, *names = inspect.signature(collection[name].body).parameters
+    return set(names)

@@ -81,7 +81,7 @@ def test_a_state_is_remembered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("release", "runtime", "printed"),
     [
-        ("1.30.14", "containerd", "can't be here, only of 1.37.2, 1.36.3, 1.20.2"),
+        ("1.30.14", "containerd", "can't be here, only of 1.37.2, 1.36.3, 1.34.4, 1.20.2"),
         ("1.20.2", "containerd", "add --runtime docker"),
         ("1.37.2", "docker", "add --runtime containerd"),
         ("1.37.2", "rkt", "containerd or docker, not rkt"),

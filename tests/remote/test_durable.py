@@ -120,5 +120,5 @@ def test_a_kept_set_is_on_the_disk_whole(node: Node) -> None:
     kept = Change(Trace("kept", "kept", ("tag", str(config), f"={state}")), "keep", "")
     apply(node, Plan("n1", (kept,)), node.packer)
     names = {Path(path).name for path in synced(node.tools.calls) if "/kept.new/" in path}
-    assert {"1", "2", "list", "tag"} <= names
+    assert {"1", "2", "list.new", "tag.new"} <= names, "and named so once they are"
     assert (node.state / "kept/tag").read_text() == "tag\n"

@@ -188,7 +188,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         {"namespace": "fabnode-verify", "controller": None, "volumes": EMPTYDIR},
         {},
         "goes",
-        "an `inv verify` that runs, or that was killed, made it",
+        "a verification that runs, or that was killed, made it",
     ),
     "an emptyDir blocks": (
         {"volumes": EMPTYDIR},
