@@ -337,8 +337,9 @@ def _flags(api: Api) -> dict[str, tuple[str, str]] | _Denied:
 
 def _of_flag(flags: dict[str, tuple[str, str]] | _Denied, name: str) -> Known | None:
     value, pod = ("", "") if isinstance(flags, _Denied) else flags.get(name, ("", ""))
-    found = _ipv4(value.split(","))
-    return Known(found[0], f"Of --{name} of the Pod {pod}.") if found else None
+    found, both = _ipv4(value.split(",")), ":" in value
+    source = f"Of --{name} of the Pod {pod}{_BOTH * both}."
+    return Known(found[0], source, doubtful=both) if found else None
 
 
 def _addresses(nodes: list[Object]) -> list[str]:

@@ -86,9 +86,14 @@ class RestartTurns:
         self._failed: tuple[str, BaseException] | None = None
         self._expected: frozenset[str] = frozenset()
 
-    def expect(self, names: Collection[str]) -> None:
-        """Learn the nodes of the run: one of these that is down is waited for."""
+    def expect(self, names: Collection[str], size: int | None = None) -> None:
+        """
+        Learn the nodes of the run: one of these that is down is waited for.
+
+        :param size: how many may be away at once; None: as is configured.
+        """
         self._expected = frozenset(names)
+        self._size = size or self._size
 
     @contextmanager
     def turn(self, node: str, *, restarts: bool, release: Release | None = None) -> Iterator[None]:

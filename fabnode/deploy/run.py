@@ -143,7 +143,7 @@ class RunContext:
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
         self._access = self._stack.enter_context(Access(self.run.passwords))
-        self.session.open(self.run.nodes)
+        self.session.open(self.run.nodes, self.run.batch)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -33,9 +33,10 @@ _PARALLEL = 8
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
     found = draining.status(run)
-    records = {each.node: unfinished.find(each.node) for each in found.nodes}
-    useless = _useless(run) if not all(records.values()) else frozenset()
-    ask = [node for node in run.nodes if not records.get(node.name) and node.name in useless]
+    # A node that is in use again, or another cluster's of its name, is no unfinished one.
+    useless = _useless(run)
+    records = {node: unfinished.find(node) for node in useless}
+    ask = [node for node in run.nodes if node.name in useless and not records.get(node.name)]
     records.update(_recorded(run, ask))
     return replace(
         found, nodes=tuple(_with(each, records.get(each.node, "")) for each in found.nodes)

@@ -42,7 +42,7 @@ class NotProvenDeadError(FabnodeError):
 def no_kubelet(survey: Survey, live: Object) -> str:
     """Return why a node's kubelet ends no pod, in a clause; empty: it does."""
     unit = survey.now.unit(KUBELET_SERVICE)
-    if unit.active != "active":
+    if unit.active in _STOPPED:
         return f"its kubelet does not run ({unit.active})"
     if node_status.is_silent(live):
         return "its kubelet runs, and reports nothing to the cluster"

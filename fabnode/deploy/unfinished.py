@@ -69,8 +69,13 @@ def shown(text: str) -> str:
 
 
 def read_command(state: str) -> str:
-    """Return the command that prints a host's record; it prints nothing where there is none."""
-    return f"head -c {_LONGEST} {state}/resetting 2>/dev/null || :"
+    """Return the command that prints a host's record; nothing where root has written none."""
+    path = f"{state}/resetting"
+    owned = [
+        f'[ "$(stat -c %u:%F {each} 2>/dev/null)" = "0:{kind}" ]'
+        for each, kind in ((state, "directory"), (path, "regular file"))
+    ]
+    return f"{' && '.join(owned)} && head -c {_LONGEST} {path} || :"
 
 
 def in_flight(node: str, text: str) -> str:

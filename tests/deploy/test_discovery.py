@@ -179,6 +179,14 @@ def test_another_status_is_a_failure() -> None:
             "10.9.0.0/20",
             False,
         ),
+        (
+            {
+                RANGES: 404,
+                CONTROL_PLANE: items(flags("--service-cluster-ip-range=fd00::/108,10.9.0.0/20")),
+            },
+            "10.9.0.0/20",
+            True,  # likewise of both families
+        ),
         ({RANGES: 404, KUBERNETES: service("10.1.2.1")}, "10.1.2.0/23", True),
         ({RANGES: 404, KUBERNETES: service("10.1.2.9")}, None, False),
         ({RANGES: 404, KUBERNETES: service("None")}, None, False),

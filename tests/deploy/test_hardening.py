@@ -127,7 +127,7 @@ class Scene:
 
         return SimpleNamespace(
             await_api=lambda: self.log.append("await API"),
-            open=lambda _: self.log.append("open session"),
+            open=lambda *_: self.log.append("open session"),
             close=lambda: self.log.append("close session"),
             interrupt=lambda: None,
             restarts=RestartTurns(config, no_pods, journal, Event(), nodes),

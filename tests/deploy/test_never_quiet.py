@@ -193,7 +193,7 @@ class Everything:
             snapshot=SimpleNamespace(version=release, clock_offset=0.0, other_approvers=()),
             api=None,
             background=pool.submit,
-            open=lambda _: None,
+            open=lambda *_: None,
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
             guard=SimpleNamespace(

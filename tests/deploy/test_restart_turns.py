@@ -176,6 +176,14 @@ def test_a_node_that_is_down_counts_like_one_that_restarts(batch: int, fits: boo
     )
 
 
+def test_as_many_are_away_as_this_run_was_told_to_bear() -> None:
+    """By `--batch`, which waves of an upgrade go by as well."""
+    it = Scene("1.34.3")
+    it.down["n4"] = False
+    it.turns.expect(["n1"], 2)
+    it.work("n1")
+
+
 def test_a_node_that_is_down_itself_takes_nothing_away() -> None:
     it = Scene("1.34.3")
     it.down |= {"n1": False, "n2": False}

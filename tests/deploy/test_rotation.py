@@ -122,7 +122,7 @@ class Scene:
 
         return SimpleNamespace(
             config=config,
-            open=lambda _: None,
+            open=lambda *_: None,
             close=lambda: None,
             background=background,
             network=SimpleNamespace(

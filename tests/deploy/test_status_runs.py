@@ -38,7 +38,7 @@ class Asked(Scene):
 
     def _host(self, node: Any, _: object) -> Any:
         def root(command: str) -> SimpleNamespace:
-            assert command == "head -c 300 /var/lib/fabnode/resetting 2>/dev/null || :"
+            assert command == unfinished.read_command("/var/lib/fabnode")
             self.asked.append(node.name)
             said = self.said.get(node.name, "")
             if isinstance(said, Exception):
@@ -88,3 +88,9 @@ def test_a_host_that_can_not_be_asked_is_said(scene: Asked) -> None:
 def test_nodes_that_are_ready_are_asked_nothing(scene: Asked) -> None:
     assert scene.status() == {"n1": "", "n2": "", "n3": ""}
     assert scene.asked == []
+
+
+def test_a_node_that_is_in_use_again_has_no_unfinished_reset(scene: Asked) -> None:
+    """It was deployed since, or is another cluster's of that name."""
+    unfinished.begin("n1", f"reset{TEXT[11:]}")
+    assert scene.status()["n1"] == ""

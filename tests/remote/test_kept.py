@@ -144,6 +144,18 @@ def test_what_another_run_replaces_besides_is_kept_as_well(node: Node) -> None:
     assert restarts == [f"systemctl restart -- {unit}" for unit in (KUBELET, PROXY)]
 
 
+def test_each_of_three_runs_that_were_cut_off_adds_what_it_replaces(node: Node) -> None:
+    first, second = put(node, "a", "a"), put(node, "b", "b")
+    third, fourth = put(node, "c", "c"), put(node, "d", "d")
+    carry_out(node, "kept", "1", KUBELET, first, second)
+    carry_out(node, "kept", "2", KUBELET, first, second, third)
+    carry_out(node, "kept", "3", KUBELET, first, fourth)
+    for path in (first, second, third, fourth):
+        node.apply(File(path, b"new"))
+    carry_out(node, "set kept", "3")
+    assert [read(path) for path in (first, second, third, fourth)] == ["a", "b", "c", "d"]
+
+
 def test_a_run_that_cannot_add_to_a_set_leaves_it_whole(node: Node) -> None:
     program, config = put(node, "bin/kubelet", "old"), put(node, "kubelet.yaml", "old")
     carry_out(node, "kept", "first", KUBELET, program)

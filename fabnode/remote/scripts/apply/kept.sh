@@ -50,15 +50,16 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: what is not kept yet; =: a
 	{ cat "$into/list" && keep_more "$into" "$@"; } >"$into/list.new" || return
 	find "$into" -type f -exec sync -- {} + && mv -f "$into/list.new" "$into/list" || return
 	printf '%s\n' "$tag" >"$into/tag.new" && sync -- "$into/tag.new" && mv -f "$into/tag.new" "$into/tag" || return
-	[ "$into" = "$kept" ] || mv -T "$into" "$kept"
+	[ "$into" = "$kept" ] || { mv -T "$into" "$kept" && note_written "$kept"; }
 }
 
 keep_more() { # keep_more FOLDER UNIT… PATH… =PATH…: prints a line for each that is not in its list
 	folder=$1
 	shift
 	for name; do
-		path=${name#=} count=$((count + 1))
+		path=${name#=}
 		! cut -d ' ' -f 2- "$folder/list" | grep -qxF -e "$path" || continue
+		count=$((count + 1))
 		if [ "$path" = "${path#/}" ]; then
 			echo "unit $name"
 			# With the record of its start: else the next run would start it again.
@@ -119,4 +120,9 @@ restore_kept() { # restore_kept TAG: the whole set, then its units, in the order
 	settle_units
 }
 
-forget_kept() { rm -rf "$state/kept" "$state/kept.new"; }
+forget_kept() { # all of it at once, or nothing: half a set would be taken for a whole one
+	rm -rf "$state/kept.new" || return
+	[ ! -e "$state/kept" ] || mv -T "$state/kept" "$state/kept.new" || return
+	note_written "$state/kept"
+	rm -rf "$state/kept.new"
+}

@@ -15,7 +15,8 @@ wakes= # yes: parts are announced, see apply/neighbours
 
 await_more() { # await_more MEMBER: a while, or until there is news of parts
 	case $wakes$1 in
-	yes*.zst | yes*.gz) read -r _ <&7 ;;
+	# By a child: while a builtin waits, some shells bury no dead one, and tar's end goes unseen.
+	yes*.zst | yes*.gz) timeout 1 head -c 1 <&7 >/dev/null || : ;;
 	*) sleep 0.05 ;;
 	esac
 }
