@@ -186,6 +186,8 @@ def test_a_deployment_records_the_host_beforehand_in_both_places(
 
 def test_pods_of_others_are_named_and_nothing_is_done(lab: Lab, before: list[str]) -> None:
     run_pods(lab)
+    # Those of the verification go a moment after it, and their interfaces with them.
+    eventually(lambda: lab.objects("pods", "-n", "fabnode-verify") == [])
     there = snapshot(lab)
     found = reset(lab, "--yes", code=1)
     (refusal,) = found["refused"]
@@ -199,7 +201,7 @@ def test_pods_of_others_are_named_and_nothing_is_done(lab: Lab, before: list[str
 def test_without_a_yes_it_is_the_plan(lab: Lab, before: list[str]) -> None:
     found = reset(lab, "--pods", "*/*", code=3)
     kinds = [change["kind"] for change in found["changes"]]
-    assert kinds[:4] == ["service", "service", "sandboxes", "service"]
+    assert kinds[:5] == ["service", "service", "containers", "sandboxes", "service"]
     assert {"mounts", "rules", "interface", "tree", "file", "previous", "setting"} <= set(kinds)
     # Rules are counted, and Felix goes on changing them meanwhile.
     again = reset(lab, "--pods", "*/*", "--dry-run")
