@@ -237,8 +237,12 @@ def uncordon(run: Run) -> None:
         using.context.each(lift, batched=False)
 
 
-def status(run: Run) -> Status:
-    """Return what is in flight on the nodes of this run. Changes nothing."""
+def status(run: Run) -> tuple[Status, frozenset[str]]:
+    """
+    Return what is in flight on the nodes of this run, and which of these are Ready.
+
+    Changes nothing.
+    """
     with RunContext(run, dry_run=True, installs=False, rights=run_rights.DRAIN) as context:
         api = context.session.api
         live = context.session.nodes.current()
@@ -251,12 +255,13 @@ def status(run: Run) -> Status:
             found.append(InFlight(node.name, "", "no Node object"))
             continue
         operation = operations.read(item)
-        found.append(
-            InFlight(node.name, operations.whose(item), operation.text if operation else "")
-        )
+        text = operation.text if operation else ""
+        found.append(InFlight(node.name, operations.whose(item), text))
     known = {node.name for node in run.config.nodes}
     unknown = tuple(_unknown(live[name], bound) for name in sorted(live.keys() - known))
-    return Status(holder, tuple(found), unknown, ownerless(bound, known | live.keys()), network)
+    ready = frozenset(name for name, item in live.items() if node_status.not_ready(item) is None)
+    proxies = ownerless(bound, known | live.keys())
+    return Status(holder, tuple(found), unknown, proxies, network), ready
 
 
 def _unknown(live: Object, bound: Collection[str]) -> str:

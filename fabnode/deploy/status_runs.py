@@ -11,14 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..kube import node_status
-from ..kube.client import Api
-from ..kube.kubeconfig import load
 from ..ssh.connections import Access
 from ..ssh.host import Host
 from ..util.errors import FabnodeError
 from . import draining, unfinished
-from .api_access import everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,30 +28,23 @@ _PARALLEL = 8
 
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
-    found = draining.status(run)
+    found, ready = draining.status(run)
     # A node that is in use again, or another cluster's of its name, is no unfinished one.
-    useless = _useless(run)
-    records = {node: unfinished.find(node) for node in useless}
-    ask = [node for node in run.nodes if node.name in useless and not records.get(node.name)]
+    records = {
+        each.node: unfinished.find(each.node) for each in found.nodes if each.node not in ready
+    }
+    ask = [node for node in run.nodes if records.get(node.name) == ""]
     records.update(_recorded(run, ask))
     return replace(
         found, nodes=tuple(_with(each, records.get(each.node, "")) for each in found.nodes)
     )
 
 
-def _with(each: InFlight, records: str) -> InFlight:
-    if not records:
+def _with(each: InFlight, record: str) -> InFlight:
+    if not record:
         return each
-    text = unfinished.in_flight(each.node, records) if records[0] != "(" else records
+    text = unfinished.in_flight(each.node, record) if record[0] != "(" else record
     return replace(each, operation="; ".join(filter(None, (each.operation, text))))
-
-
-def _useless(run: Run) -> frozenset[str]:
-    """Return the nodes of the run that have no Node object, or are not Ready."""
-    credentials = everywhere(load(run.config.cluster.kubeconfig), run.config.cluster)
-    items = Api(credentials, patience=run.config.timeouts.api).get(node_status.NODES)["items"]
-    ready = {o["metadata"]["name"] for o in items if node_status.not_ready(o) is None}
-    return frozenset(node.name for node in run.nodes) - ready
 
 
 def _recorded(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:

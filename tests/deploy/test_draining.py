@@ -335,7 +335,7 @@ def test_the_status_tells_whose_and_since_when(scene: Scene) -> None:
     del scene.api.nodes["n3"]
     scene.api.pods = [pod("a")]
     drained(scene)
-    found = draining.status(scene.run("n1", "n2", "n3"))
+    found, _ = draining.status(scene.run("n1", "n2", "n3"))
     assert found.run == ""
     one, two, three = found.nodes
     assert one.cordon.startswith("ours: drain (drained) by ")
@@ -349,7 +349,7 @@ def test_the_status_names_nodes_that_the_configuration_does_not_know(scene: Scen
     back["metadata"]["creationTimestamp"] = "2026-11-29T12:00:00Z"
     back["status"]["addresses"] = [{"type": "InternalIP", "address": "192.0.2.7"}]
     scene.api.nodes["n7"] = back
-    found = draining.status(scene.run("n1"))
+    found, _ = draining.status(scene.run("n1"))
     assert found.unknown == ("n7: a node since 2026-11-29T12:00:00Z, at 192.0.2.7, Ready",)
 
 
@@ -360,7 +360,7 @@ def test_the_status_names_rights_of_nodes_that_are_gone(
     scene.api.nodes["n7"] = node("n7")
     del scene.api.nodes["n3"]
     with_binding(scene, monkeypatch, "n1", "n3", "n7", "n8")
-    found = draining.status(scene.run("n1"))
+    found, _ = draining.status(scene.run("n1"))
     assert found.proxies == ("system:kube-proxy:n8",), "n3 is configured, n7 is a node"
     (unknown,) = found.unknown
     assert unknown.startswith("n7: ")
@@ -371,4 +371,4 @@ def test_an_account_that_may_not_read_the_binding_is_told_of_none(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_binding(scene, monkeypatch, "n8").refused.add("get")
-    assert draining.status(scene.run("n1")).proxies == ()
+    assert draining.status(scene.run("n1"))[0].proxies == ()

@@ -27,8 +27,6 @@ class Asked(Scene):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
         self.said: dict[str, str | Exception] = {}
         self.asked: list[str] = []
-        monkeypatch.setattr(status_runs, "load", lambda _: SimpleNamespace(service_account=""))
-        monkeypatch.setattr(status_runs, "Api", lambda *_, **__: self.api)
         monkeypatch.setattr(status_runs, "Access", MagicMock())
         monkeypatch.setattr(status_runs, "Host", self._host)
 

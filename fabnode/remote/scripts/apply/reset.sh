@@ -37,24 +37,24 @@ stop_containers() { # stop_containers CTR SECONDS NAMESPACE/POD…
 	ctr=$1 turns=$(($2 * 2))
 	shift 2
 	require_roots_program "$ctr" || return
-	told=
+	signalled=
 	for pod; do
 		of_pod='labels."io.cri-containerd.kind"==container,labels."io.kubernetes.pod.namespace"=="'${pod%/*}'"'
 		of_pod=$of_pod',labels."io.kubernetes.pod.name"=="'${pod#*/}'"'
 		for container in $(list_cri containers "$of_pod"); do
-			! timeout 20 "$ctr" -n k8s.io tasks kill "$container" 2>/dev/null || told="$told $container"
+			! timeout 20 "$ctr" -n k8s.io tasks kill "$container" 2>/dev/null || signalled="$signalled $container"
 		done
 	done
-	while [ -n "$told" ] && [ $turns -gt 0 ] && any_runs; do
+	while [ -n "$signalled" ] && [ $turns -gt 0 ] && any_runs; do
 		turns=$((turns - 1))
 		sleep 0.5
 	done
 	:
 }
 
-any_runs() { # does any container of $told?
-	timeout 20 "$ctr" -n k8s.io tasks ls | awk -v told="$told " '
-		$NF == "RUNNING" && index(told, " " $1 " ") { found = 1 }
+any_runs() { # does any container of $signalled?
+	timeout 20 "$ctr" -n k8s.io tasks ls | awk -v signalled="$signalled " '
+		$NF == "RUNNING" && index(signalled, " " $1 " ") { found = 1 }
 		END { exit !found }'
 }
 
