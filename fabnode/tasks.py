@@ -682,7 +682,8 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
     Show what is in flight, by whom, since when.
 
     Owners of the nodes' cordons, interrupted drains, and the run that changes the cluster
-    now, if any. `verify` shows whether nodes are healthy, `fab -H HOST status` for one host.
+    now, if any. Hosts of nodes that are not Ready are asked for an unfinished reset, where that
+    takes no password. `verify` shows whether nodes are healthy, `fab -H HOST status` for one host.
 
     Example: inv status
     """

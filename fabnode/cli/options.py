@@ -31,7 +31,7 @@ class Options:
     :param kubeconfig: stands in for the configuration's; hosts are not asked anything then.
     :param endless: it goes on until it is stopped, so that what it keeps must not grow.
     :param in_use: it is about nodes in use: as many at once as `maintenance` says.
-    :param api_only: hosts are asked nothing, so that no secret of theirs is needed.
+    :param api_only: it works by the API, so that no secret of a host is asked for.
     :param bundle: file that stands in for all that the configuration names of artifacts.
     :param bundle_sha256: what its digest has to be; None: whatever it is.
     :param only: names of the node steps to carry out, with what they require; None: all of them.

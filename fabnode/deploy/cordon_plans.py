@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..upkeep import departures, operations
+from ..upkeep import operations
 from .cordons import ForeignCordonError
-from .draining import CORDON, UNCORDON, new_operation, nodes_in_use
+from .draining import CORDON, UNCORDON, cordons_alone, new_operation
 
 if TYPE_CHECKING:
     from ..kube.client import Object
@@ -35,7 +35,7 @@ def plan_uncordon(run: Run) -> dict[str, Outcome[CordonPlan]]:
 
 
 def _each(run: Run, *, lifts: bool) -> dict[str, Outcome[CordonPlan]]:
-    with nodes_in_use(run, departures.Permits(), dry_run=True) as using:
+    with cordons_alone(run, dry_run=True) as using:
 
         def one(deployer: NodeDeployer) -> CordonPlan:
             name = deployer.node.name

@@ -32,6 +32,7 @@ from .run import RunContext
 if TYPE_CHECKING:
     import threading
     from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ..kube.client import Object
     from ..kube.rbac_rules import Right
@@ -209,7 +210,7 @@ def drain(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
 
 def cordon(run: Run) -> None:
     """Cordon nodes, with a record that it was us."""
-    with nodes_in_use(run, departures.Permits()) as using, using.cordons_reported():
+    with cordons_alone(run) as using, using.cordons_reported():
         using.context.each(
             lambda deployer: _cordoned(using, deployer.node.name, CORDON), batched=False
         )
@@ -217,7 +218,7 @@ def cordon(run: Run) -> None:
 
 def uncordon(run: Run) -> None:
     """Lift cordons that are ours; what is somebody else's fails, and stays."""
-    with nodes_in_use(run, departures.Permits()) as using:
+    with cordons_alone(run) as using:
 
         def lift(deployer: NodeDeployer) -> None:
             name = deployer.node.name
@@ -243,7 +244,7 @@ def status(run: Run) -> tuple[Status, frozenset[str]]:
 
     Changes nothing.
     """
-    with RunContext(run, dry_run=True, installs=False, rights=run_rights.DRAIN) as context:
+    with RunContext(run, dry_run=True, installs=False, rights=run_rights.STATUS) as context:
         api = context.session.api
         live = context.session.nodes.current()
         holder = lease_lock.holder(api)
@@ -311,6 +312,11 @@ def nodes_in_use(
             Cordons(session.api, session.guard),
             NodeDrainer(run.config, evictions, permits, session.stopped),
         )
+
+
+def cordons_alone(run: Run, *, dry_run: bool = False) -> AbstractContextManager[NodesInUse]:
+    """Return what a run works with that evicts nothing, and needs no rights to."""
+    return nodes_in_use(run, departures.Permits(), run_rights.CORDON, dry_run=dry_run)
 
 
 def _cordoned(using: NodesInUse, name: str, what: What) -> Operation:

@@ -205,9 +205,11 @@ def _repair(run: Run, session: ClusterSession, host: Host, plan: Plan, *, restar
     """Carry out a plan of repairs; where it restarts the kubelet, wait until the node is Ready."""
     answered = restarted and session.nodes.kubelet_answers(host.name)
     began = time.time()
-    host_changes.carry_out(run.config, run.journal, host, plan, HARDEN)
+    done = host_changes.carry_out(run.config, run.journal, host, plan, HARDEN)
     if not restarted:
         return
+    # By the host's own clock: what its kubelet reported before it started again proves nothing.
+    began = done.started.get(_KUBELET, began)
     with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
         up = UnitMonitor(host, _KUBELET)
         session.nodes.wait_ready(host.name, began, up, log.waiting)

@@ -40,6 +40,7 @@ from ..steps import (
 )
 from ..steps.inputs import Issued
 from ..util.wait import WaitTimeoutError
+from . import unfinished
 from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
@@ -235,6 +236,7 @@ class NodeDeployer:
         finally:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._session.admission.tidy(self.node, unproved=self._proof.unproved)
+        unfinished.end(self.config, self.node.name)
         return Deployed(found, changed=True)
 
     def bring_images(self, planned: NodePlan) -> bool:

@@ -151,7 +151,7 @@ def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
             todo = replace(todo, refusals=(_DOCKER, *todo.refusals))
         others = foreign(seen, scope)
         if not (todo.changes or seen.own):
-            unfinished.end(host.name)  # the run that recorded it ended before it could say so
+            unfinished.end(run.config, host.name)  # the run that recorded it ended before it could say so
         count = len(todo.changes)
         log.note(f"{count} things to remove or put back" if count else "nothing of a node is there")
     return Resettable(seen, scope, todo, others, copied is not None)
@@ -192,7 +192,7 @@ def reset_host(
     text = unfinished.text_of(task)
     begun = unfinished.change_of(todo, found.scope.state, text)
     if begun:
-        unfinished.begin(host.name, found.survey.begun or text)
+        unfinished.begin(run.config, host.name, found.survey.begun or text)
     if todo.first:
         done += _carry_out(run, host, (*begun, *todo.first))
         _, todo = surveyed()
@@ -208,7 +208,7 @@ def reset_host(
         if there:
             raise NotResetError(f"still there: {_named(there)}")
         log.note("nothing of a node is left" if done else "nothing was there")
-    unfinished.end(host.name)
+    unfinished.end(run.config, host.name)
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)
     things = [change for change in done if change.kind not in _NO_THINGS]

@@ -50,14 +50,14 @@ class TurnsStoppedError(FabnodeError):
 class TooManyUnreadyError(FabnodeError):
     """A kubelet was not restarted: its pods would be away beside those of nodes that are down."""
 
-    def __init__(self, down: Collection[str], size: int) -> None:
+    def __init__(self, down: Collection[str], size: int, setting: str) -> None:
         names = sorted(down)
         are = "is" if len(names) == 1 else "are"
         look = program.task(f"doctor --limit {','.join(names)}")
         super().__init__(
             f"its kubelet was not restarted: {', '.join(names)} {are} not Ready, and at most"
-            f" {counted(size, 'node')} may be away at once (maintenance.batch)",
-            f"{look} says what they lack; a larger maintenance.batch allows more",
+            f" {counted(size, 'node')} may be away at once ({setting})",
+            f"{look} says what they lack; a larger {setting} allows more",
         )
 
 
@@ -78,7 +78,7 @@ class RestartTurns:
         self._journal = journal
         self._stopped = stopped
         self._nodes = nodes
-        self._size = config.maintenance.batch
+        self._size, self._setting = config.maintenance.batch, "maintenance.batch"
         self._patience = config.timeouts.ready
         self._configured = config.cluster.version
         self._changed = threading.Condition()
@@ -93,7 +93,8 @@ class RestartTurns:
         :param size: how many may be away at once; None: as is configured.
         """
         self._expected = frozenset(names)
-        self._size = size or self._size
+        if size:
+            self._size, self._setting = size, "deploy.batch, or --batch"
 
     @contextmanager
     def turn(self, node: str, *, restarts: bool, release: Release | None = None) -> Iterator[None]:
@@ -140,7 +141,7 @@ class RestartTurns:
                     wait.report(f"{', '.join(held)} before it")
                 elif down := self._down():
                     if wait.over or not down & self._expected:
-                        raise TooManyUnreadyError(down, self._size)
+                        raise TooManyUnreadyError(down, self._size, self._setting)
                     wait.report(f"not Ready: {', '.join(sorted(down))}")
 
     def _taken(self, node: str) -> bool:

@@ -126,15 +126,26 @@ _OWNERS = {
     "batch": ("jobs", "cronjobs"),
 }
 
-DRAIN = (
+CORDON = (
     Right("", "", "nodes", ("get", "list", "watch", "patch")),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
+)
+"""What `inv cordon` and `inv uncordon` need."""
+
+STATUS = (
+    Right("", "", "nodes", ("get", "list")),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get",), (lease_lock.NAME,)),
+)
+"""What `inv status` needs; it says less of kube-proxies' names and of the network without theirs."""
+
+DRAIN = (
+    *CORDON,
     Right("", "", "pods", ("list",)),
     Right("", "", "pods/eviction", ("create",)),
     Right("", "policy", "poddisruptionbudgets", ("list",)),
     Right("", "", "persistentvolumes", ("list",)),
     *(Right("", group, kind, ("get",)) for group, kinds in _OWNERS.items() for kind in kinds),
-    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
-    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
 )
 """What `inv drain` needs, and `inv maintain` and `inv upgrade` besides their others."""
 

@@ -29,9 +29,11 @@ _PARALLEL = 8
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
     found, ready = draining.status(run)
-    # A node that is in use again, or another cluster's of its name, is no unfinished one.
+    # A node that is in use again is no unfinished one.
     records = {
-        each.node: unfinished.find(each.node) for each in found.nodes if each.node not in ready
+        each.node: unfinished.find(run.config, each.node)
+        for each in found.nodes
+        if each.node not in ready
     }
     ask = [node for node in run.nodes if records.get(node.name) == ""]
     records.update(_recorded(run, ask))

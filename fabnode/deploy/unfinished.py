@@ -2,11 +2,13 @@
 Records of resets that were begun: on the host, and with the deployer that began it.
 
 Neither needs the cluster, which knows nothing of a reset, and of a removal nothing any more once
-its Node object has gone. Each is written before the first change and goes with the last one.
+its Node object has gone. Each is written before the first change, and goes with the last one or
+when the host is made a node again. The deployer's is of one cluster: others have nodes of that name.
 """
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from ..util.whoami import whoami
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..config.configuration import Config
     from ..node.reset import Reset
 
 _LONGEST = 300
@@ -38,27 +41,27 @@ def change_of(todo: Reset, state: str, text: str) -> tuple[Change, ...]:
     return (Change(Trace("begun", state, (text,)), "create", "until all of it is done"),)
 
 
-def begin(node: str, text: str) -> str:
+def begin(config: Config, node: str, text: str) -> str:
     """Record with this deployer that a node's reset has begun; return what is recorded."""
-    if earlier := find(node):
+    if earlier := find(config, node):
         return earlier
-    with suppress(OSError):  # the host's own record tells the same
-        folder = _folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / f"{node}.txt").write_text(f"{text}\n", "utf-8")
+    path = _path(config, node)
+    with suppress(OSError):  # the host's own record has the same text
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(f"{text}\n", "utf-8")
     return text
 
 
-def end(node: str) -> None:
+def end(config: Config, node: str) -> None:
     """Forget it."""
     with suppress(OSError):
-        (_folder() / f"{node}.txt").unlink(missing_ok=True)
+        _path(config, node).unlink(missing_ok=True)
 
 
-def find(node: str) -> str:
+def find(config: Config, node: str) -> str:
     """Return what this deployer has recorded of a node; empty: nothing is unfinished."""
     try:
-        return shown((_folder() / f"{node}.txt").read_text("utf-8", "replace"))
+        return shown(_path(config, node).read_text("utf-8", "replace"))
     except OSError:
         return ""
 
@@ -88,5 +91,6 @@ def in_flight(node: str, text: str) -> str:
 _TASKS = frozenset({"reset", "remove-node"})
 
 
-def _folder() -> Path:
-    return state_dir() / "unfinished"
+def _path(config: Config, node: str) -> Path:
+    cluster = hashlib.sha256(config.ca_pem).hexdigest()[:16]
+    return state_dir() / "unfinished" / f"{node}-{cluster}.txt"

@@ -307,6 +307,15 @@ def test_missing_rights_are_named_with_the_account_that_has_them(scene: Scene) -
     assert "inv rbac.deployer --with-drain" in error.advice
 
 
+def test_a_cordon_takes_no_right_to_evict(scene: Scene) -> None:
+    scene.api.refused = {"list pods", "create pods/eviction", "list poddisruptionbudgets"}
+    draining.cordon(scene.run())
+    assert scene.api.cordoned()
+    draining.uncordon(scene.run())
+    assert not scene.api.cordoned()
+    assert isinstance(drained(scene)["n1"].error, MissingRightsError)
+
+
 def test_the_right_to_delete_is_asked_for_where_it_is_used(scene: Scene) -> None:
     scene.api.refused = {"delete pods"}
     assert drained(scene)["n1"].ok

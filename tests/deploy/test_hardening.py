@@ -108,7 +108,7 @@ class Scene:
         self.log.append(f"apply {host.name}: {did}")
         if error := self.applying.get(host.name):
             raise error
-        return Applied(plan, (), sent=7)
+        return Applied(plan, (), 7, {"kubelet.service": 1234.0})
 
     def session(self, config: Config, journal: Journal) -> SimpleNamespace:
         no_pods = cast("Api", SimpleNamespace(get=lambda *_, **__: {"items": []}))
@@ -119,7 +119,8 @@ class Scene:
             self.log.append(f"ask kubelet {name}")
             return self.answers.pop(0)
 
-        def wait_ready(name: str, *_: object) -> None:
+        def wait_ready(name: str, since: float, *_: object) -> None:
+            assert since == 1234.0, "when it started again, by the host's own clock"
             self.meanwhile()
             self.log.append(f"ready {name}")
             if self.ready:

@@ -337,13 +337,13 @@ def test_a_reset_stands_with_the_deployer_and_on_the_host_until_it_is_done(
     monkeypatch.setattr(host_changes, "apply", killed)
     assert not scene.reset().ok
     assert scene.done[0][0] == "create begun"
-    text = unfinished.find("n1")
+    text = unfinished.find(scene.run().config, "n1")
     assert text.startswith("reset by ")
     assert unfinished.in_flight("n1", text) == (f"unfinished: {text}: inv reset --limit n1 goes on")
     monkeypatch.setattr(host_changes, "apply", apply)
     scene.seen = [replace(STOPPED, begun=text), BARE]
     assert scene.reset().ok
-    assert unfinished.find("n1") == ""
+    assert unfinished.find(scene.run().config, "n1") == ""
 
 
 def test_a_plan_says_what_it_goes_on_with(scene: Scene) -> None:
@@ -353,7 +353,7 @@ def test_a_plan_says_what_it_goes_on_with(scene: Scene) -> None:
 
 
 def test_what_ended_before_it_could_be_said_is_forgotten_by_the_next_look(scene: Scene) -> None:
-    unfinished.begin("n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
+    unfinished.begin(scene.run().config, "n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
     scene.seen = [BARE]
     resetting.plan(scene.run())
-    assert unfinished.find("n1") == ""
+    assert unfinished.find(scene.run().config, "n1") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
@@ -56,7 +57,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 def test_a_removal_past_its_node_object_stands_with_its_deployer(scene: Asked) -> None:
     del scene.api.nodes["n3"]
-    unfinished.begin("n3", TEXT)
+    unfinished.begin(scene.run("n3").config, "n3", TEXT)
     assert scene.status() == {
         "n1": "",
         "n2": "",
@@ -89,6 +90,18 @@ def test_nodes_that_are_ready_are_asked_nothing(scene: Asked) -> None:
 
 
 def test_a_node_that_is_in_use_again_has_no_unfinished_reset(scene: Asked) -> None:
-    """It was deployed since, or is another cluster's of that name."""
-    unfinished.begin("n1", f"reset{TEXT[11:]}")
+    """It was deployed since, by another deployer."""
+    unfinished.begin(scene.run("n1").config, "n1", f"reset{TEXT[11:]}")
     assert scene.status()["n1"] == ""
+
+
+def test_a_node_of_the_same_name_in_another_cluster_has_its_own_record(scene: Asked) -> None:
+    del scene.api.nodes["n3"]
+    config = replace(scene.run("n3").config, ca_pem=b"another cluster's")
+    unfinished.begin(config, "n3", TEXT)
+    assert scene.status()["n3"] == "no Node object"
+    assert unfinished.find(config, "n3") == TEXT
+    unfinished.end(scene.run("n3").config, "n3")
+    assert unfinished.find(config, "n3") == TEXT
+    unfinished.end(config, "n3")
+    assert unfinished.find(config, "n3") == ""

@@ -6,6 +6,7 @@
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
 record_baseline() { # record_baseline FILE…: of which any shows that a deployment was here before
+	rm -f -- "$state/resetting" # a reset that was cut off ends where the host is made a node again
 	for file in "$state/baseline" "$state/stamps" "$@"; do
 		[ ! -e "$file" ] || return 0
 	done
