@@ -123,13 +123,13 @@ class ClusterSession:
             shared_token=shared_token,
         )
 
-    def open(self, nodes: Sequence[Node], batch: int | None = None) -> None:
+    def open(self, nodes: Sequence[Node], away: int | None = None) -> None:
         """
         Let these nodes be certified, and begin the snapshot; returns at once.
 
-        :param batch: how many may be away at once; None: as is configured.
+        :param away: how many may be away at once; None: `maintenance.batch`.
         """
-        self.restarts.expect([node.name for node in nodes], batch)
+        self.restarts.expect([node.name for node in nodes], away)
         if self._joins:
             self.admission.allow(nodes)
         self._snapshot = self.background(self._look)

@@ -300,6 +300,7 @@ def nodes_in_use(
     with RunContext(
         run,
         dry_run=dry_run,
+        in_waves=True,
         installs=deploys,
         rights=None if deploys else rights,
         more_rights=rights if deploys else (),

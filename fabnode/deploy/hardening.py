@@ -110,7 +110,7 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
     try:
         if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
             session.await_api()
-            session.open(run.nodes, run.batch)
+            session.open(run.nodes)
         return on_hosts(
             run, lambda host: _harden(run, session, host, found[host.name]), session.interrupt
         )

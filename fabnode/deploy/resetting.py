@@ -151,7 +151,8 @@ def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
             todo = replace(todo, refusals=(_DOCKER, *todo.refusals))
         others = foreign(seen, scope)
         if not (todo.changes or seen.own):
-            unfinished.end(run.config, host.name)  # the run that recorded it ended before it could say so
+            # The run that recorded it was cut off right after its last change.
+            unfinished.end(run.config, host.name)
         count = len(todo.changes)
         log.note(f"{count} things to remove or put back" if count else "nothing of a node is there")
     return Resettable(seen, scope, todo, others, copied is not None)

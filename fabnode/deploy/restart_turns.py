@@ -94,7 +94,7 @@ class RestartTurns:
         """
         self._expected = frozenset(names)
         if size:
-            self._size, self._setting = size, "deploy.batch, or --batch"
+            self._size, self._setting = size, "maintenance.batch, or --batch"
 
     @contextmanager
     def turn(self, node: str, *, restarts: bool, release: Release | None = None) -> Iterator[None]:

@@ -111,6 +111,7 @@ class RunContext:
     :param installs: artifacts are compared or installed, so that they must be on this machine.
     :param rights: what it needs of the API; None: what a deployment does.
     :param more_rights: what it needs besides.
+    :param in_waves: its batch is how many nodes may be away at once, and not how many may join.
     """
 
     def __init__(
@@ -118,11 +119,13 @@ class RunContext:
         run: Run,
         *,
         dry_run: bool = False,
+        in_waves: bool = False,
         installs: bool = True,
         rights: Sequence[Right] | None = None,
         more_rights: Sequence[Right] = (),
     ) -> None:
         self.run = run
+        self._away = run.batch if in_waves else None
         self._artifacts = store.load(run.config) if installs else store.expected(run.config)
         self.session = ClusterSession(
             run.config,
@@ -143,7 +146,7 @@ class RunContext:
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
         self._access = self._stack.enter_context(Access(self.run.passwords))
-        self.session.open(self.run.nodes, self.run.batch)
+        self.session.open(self.run.nodes, self._away)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -137,7 +137,7 @@ STATUS = (
     Right("", "", "nodes", ("get", "list")),
     Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get",), (lease_lock.NAME,)),
 )
-"""What `inv status` needs; it says less of kube-proxies' names and of the network without theirs."""
+"""What `inv status` needs. Without more it is silent on kube-proxies' names and the network."""
 
 DRAIN = (
     *CORDON,
