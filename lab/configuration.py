@@ -27,7 +27,7 @@ EVICTION = {
 # Seconds: an emulated machine takes several times as long as others. On a busy one 1400 were
 # too few for the stream of a join that has calico/node's image in it (2026-11-30).
 EMULATED_COMMAND = 1800
-EMULATED = {"api": 120, "join": 300, "ready": 600, "calico": 900}
+EMULATED = {"api": 120, "join": 300, "ready": 600, "calico": 900, "probe": 600}
 
 # Docker has no such setting; there the hosts' runc sees to it (files/runc).
 RUNTIME: dict[str, dict[str, Any]] = {"containerd": {"restrict_oom_score_adj": True}, DOCKER: {}}

@@ -542,6 +542,9 @@ class TimeoutSettings(Section):
     join: fields.Seconds = Field(120, description="from the kubelet's start to its certificate")
     ready: fields.Seconds = Field(180, description="from the certificate to Ready")
     calico: fields.Seconds = Field(300, description="for Calico to be rolled out")
+    probe: fields.Seconds = Field(
+        60, description="for pods that try the network to start, and again to end"
+    )
     drain: fields.Seconds = Field(600, description="for the pods of a node to leave it")
     reboot: fields.Seconds = Field(600, description="for a host to be back from a reboot")
 

@@ -110,7 +110,7 @@ def _run(
                 lambda found: _addresses(found, every, nodes), Wait("servers of the probe", timeout)
             )
         except WaitTimeoutError:
-            return _not_running(api, every, nodes)
+            return _late(_not_running(api, every, nodes), timeout)
         with suppress(WaitTimeoutError):  # who has none then is no part of the test
             addresses = pods.until(
                 lambda found: _addresses(found, every, every), Wait("other servers", _OTHERS)
@@ -130,10 +130,13 @@ def _run(
         _create(api, verify.client_pods(image, tried, addresses, service))
         names = {f"client-{i}": node for i, node in enumerate(tried)}
         progress("waiting for pods that try the network: each requests all others")
-        with suppress(WaitTimeoutError):  # whoever has not finished shows in its log, or has none
+        try:
             pods.until(
                 lambda found: _finished(found, names) or None, Wait("clients of the probe", timeout)
             )
+            late = False
+        except WaitTimeoutError:  # whoever has not finished shows in its log, or has none
+            late = True
     finally:
         pods.stop()
         asking.shutdown(wait=False)
@@ -142,7 +145,8 @@ def _run(
         logs = pool.map(lambda pod: _log(api, pod, names[pod]), names)
     for node, log in zip(names.values(), logs, strict=True):
         if isinstance(log, verify.Check):
-            checks += [log] if node in nodes else [replace(log, warning=True)]
+            check = log if node in nodes else replace(log, warning=True)
+            checks += _late([check], timeout) if late else [check]
         elif node in nodes:
             tries += verify.probe_results(node, log, tried, families=common)
         else:
@@ -151,6 +155,12 @@ def _run(
     # Asked while the namespace is there: some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
     return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
+
+
+def _late(checks: Sequence[verify.Check], timeout: float) -> list[verify.Check]:
+    """Return the checks of pods that were waited for, each that failed with how long that was."""
+    waited = f"after {timeout:g} s (timeouts.probe)"
+    return [c if c.ok else replace(c, detail=f"{c.detail}, {waited}") for c in checks]
 
 
 def _create(api: Api, objects: Sequence[Object]) -> None:

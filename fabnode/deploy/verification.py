@@ -37,7 +37,6 @@ _HTTP_OK = 200
 _SERVICES = "/api/v1/namespaces/kube-system/services"
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
 _LISTENS = 5.0  # seconds
-_PROBE_TIMEOUT = 60.0
 
 T = TypeVar("T")
 
@@ -147,7 +146,7 @@ def verify_cluster(
                 others=others,
                 pod_cidrs=session.config.cluster.pod_cidrs,
                 service_cidrs=session.config.cluster.service_cidrs,
-                timeout=_PROBE_TIMEOUT,
+                timeout=session.config.timeouts.probe,
                 progress=progress,
             )
             checks += [_without_proxy(check, session) for check in tried]
