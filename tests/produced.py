@@ -64,13 +64,16 @@ PRODUCED: dict[str, dict[str, str]] = {
     "cli/test_report.py": {
         "NoReportError": "test_write_makes_a_private_file_beside_the_journal",
     },
+    "ssh/test_answers.py": {
+        "UnreachableError": "test_a_name_that_does_not_resolve_says_nothing_of_the_host",
+    },
     "remote/test_apply.py": {
         "HostError": "test_what_cant_be_packed_here_is_no_fault_of_the_connection",
         "HostMisbehavedError": "test_what_no_node_says_is_not_believed",
         "ApplyError": "test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped",
     },
     "ssh/test_connections.py": {
-        "UnreachableError": "test_nobody_listens",
+        "AnsweredError": "test_nobody_listens",
         "UnknownHostKeyError": (
             "test_an_unknown_host_key_is_refused_with_the_command_that_records_it"
         ),

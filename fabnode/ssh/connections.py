@@ -9,10 +9,11 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 from fabric import Config, Connection
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from ..config.secret_prompts import LOGIN
 from ..util.errors import HostError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..config.configuration import Node
+
+
+_CONNECT_FAILED = 2  # RFC 4254 5.1
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
@@ -55,6 +59,20 @@ class HopConnection(Connection):  # type: ignore[misc]  # Fabric has no types
     """A connection with what ssh's configuration says of its host."""
 
     options: HostOptions = HostOptions("", "")  # Fabric sets only what its class has
+
+    def open_gateway(self) -> paramiko.Channel:
+        """
+        Return a channel of the gateway's to the host.
+
+        :raises paramiko.ChannelException: the gateway does not get there, or is gone itself.
+        """
+        try:
+            found: paramiko.Channel = super().open_gateway()
+        except paramiko.ChannelException:
+            raise
+        except (paramiko.SSHException, EOFError) as error:
+            raise paramiko.ChannelException(_CONNECT_FAILED, str(error)) from error
+        return found
 
 
 @contextmanager
@@ -191,7 +209,7 @@ class Access:
         where = what + key_name(connection)
         if isinstance(connection.gateway, HopConnection):
             connection.gateway = self._open_gateway(connection.gateway, node)
-        with mapping_errors(node.name, where):
+        with mapping_errors(node.name, where, proxied=_is_proxied(connection)):
             self._secure(connection, node)
             try:
                 connection.open()
@@ -210,9 +228,7 @@ class Access:
                 connection.gateway = self._open_gateway(connection.gateway, node)
                 stream: paramiko.Channel = connection.open_gateway()
                 return stream
-            return _socket(connection) or socket.create_connection(
-                (connection.host, connection.port), timeout=node.ssh.connect_timeout
-            )
+            return _stream(connection)
 
     def close(self) -> None:
         """Close the gateways. Nodes close their own connections before."""
@@ -233,8 +249,8 @@ class Access:
         """Configure a connection: host key check, time limits, fast ciphers first."""
         trust = self.trust(node, connection)
         connection.client.set_missing_host_key_policy(_Check(trust))
-        if not connection.gateway and (stream := _socket(connection)):
-            connection.connect_kwargs["sock"] = stream
+        if not connection.gateway:
+            connection.connect_kwargs["sock"] = _stream(connection)
         limit = node.ssh.connect_timeout
         connection.connect_kwargs = {
             **connection.connect_kwargs,
@@ -248,7 +264,11 @@ class Access:
         """Return the one open connection to this gateway."""
         with self._lock:
             shared = self._gateways.setdefault(_route(gateway, node), _Gateway(gateway))
-        return shared.opened(lambda: self.open(shared.connection, node, "the gateway "))
+        try:
+            return shared.opened(lambda: self.open(shared.connection, node, "the gateway "))
+        except HostError as error:
+            error.not_asked = True  # whatever it says is of the gateway
+            raise
 
 
 def key_name(hop: HopConnection) -> str:
@@ -268,23 +288,37 @@ def _route(hop: HopConnection, node: Node) -> _Route:
     return (*before, (hop.user, options, files, keys))
 
 
-def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
-    """Return a stream to a server that is not reached by plain TCP; None: it is."""
+def _is_proxied(hop: HopConnection) -> bool:
+    return not hop.gateway and bool(hop.options.proxy_command)
+
+
+def _stream(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand:
+    """Return a stream to a server that is behind no gateway."""
     options = hop.options
     if options.proxy_command:
         # As with ssh, a shell reads the line and execs the program; here it is always /bin/sh.
         return paramiko.ProxyCommand(shlex.join(["/bin/sh", "-c", f"exec {options.proxy_command}"]))
-    if not options.bind_address and options.family == "any":
-        return None
     family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(options.family, 0)
-    found, kind, proto, _, target = socket.getaddrinfo(
+    # paramiko would end with the first address that does not answer in time, or to whose family
+    # there is no route, and forget that another had answered.
+    met: dict[Any, Exception] = {}
+    for found, kind, proto, _, target in socket.getaddrinfo(
         hop.host, hop.port, family, socket.SOCK_STREAM
-    )[0]
-    made = socket.socket(found, kind, proto)
+    ):
+        try:
+            return _connected(socket.socket(found, kind, proto), target, hop)
+        except OSError as error:
+            met[target] = error
+    if len(met) == 1:
+        raise next(iter(met.values()))
+    raise NoValidConnectionsError(met)
+
+
+def _connected(made: socket.socket, target: Any, hop: HopConnection) -> socket.socket:
     try:
         made.settimeout(hop.connect_timeout)
-        if options.bind_address:
-            made.bind((options.bind_address, 0))
+        if hop.options.bind_address:
+            made.bind((hop.options.bind_address, 0))
         made.connect(target)
     except OSError:
         made.close()

@@ -16,6 +16,16 @@ class UnreachableError(HostError):
     advice = "check that the host is on and that address, port and gateway are right"
 
 
+class AnsweredError(UnreachableError):
+    """
+    Whatever has the node's address answers, and there is no SSH connection all the same.
+
+    Its kernel refuses or resets connections, it hangs up, it speaks something else: it is on.
+    """
+
+    advice = "check that its SSH server runs, and that address, port and gateway are right"
+
+
 class UnknownHostKeyError(HostError):
     """No known_hosts file has the host key."""
 

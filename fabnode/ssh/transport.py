@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -42,7 +43,13 @@ _CLOSED = (
 
 
 class ServerRefusedError(FabnodeError, paramiko.SSHException):
-    """A server, or what is none, ends the connection before anybody logs in."""
+    """
+    A server, or what is none, ends the connection before anybody logs in.
+
+    :ivar heard: it said something.
+    """
+
+    heard = False
 
 
 class NothingInCommonError(FabnodeError, IncompatiblePeer):
@@ -61,6 +68,11 @@ class Transport(paramiko.Transport):
     prefers_certificates = False
     farewell = ""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._opening = threading.local()
+        self._refused: dict[int, tuple[int, str]] = {}  # by the channel's number
+
     @property
     def preferred_keys(self) -> tuple[str, ...]:
         """The algorithms that are asked for, best first."""
@@ -68,6 +80,34 @@ class Transport(paramiko.Transport):
         if not self.prefers_certificates:
             return names
         return tuple(sorted(names, key=lambda name: "-cert-" not in name))
+
+    def open_channel(self, *args: Any, **options: Any) -> paramiko.Channel:
+        """
+        Open a channel, for each thread with the failure of its own.
+
+        paramiko drops the server's words, which of a gateway's channel tell what it met on the way
+        to a host, and keeps the last failure of all threads in one place.
+
+        :raises paramiko.ChannelException: with the server's words.
+        """
+        self._opening.number = None
+        try:
+            return super().open_channel(*args, **options)
+        except paramiko.SSHException as error:
+            if refused := self._refused.pop(self._opening.number, None):
+                raise paramiko.ChannelException(*refused) from error
+            raise
+
+    def _next_channel(self) -> int:
+        number: int = super()._next_channel()  # type: ignore[misc]
+        self._opening.number = number  # in the thread that opens it
+        return number
+
+    def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
+        number, code, text = m.get_int(), m.get_int(), clean(m.get_text())[:200]
+        m.rewind()
+        self._refused[number] = (code, text or paramiko.common.CONNECTION_FAILED_CODE.get(code, ""))
+        super()._parse_channel_open_failure(m)  # type: ignore[misc]
 
     def _log(self, level: int, msg: str, *args: object) -> None:
         # What a server says before its greeting stands nowhere else.
@@ -80,9 +120,11 @@ class Transport(paramiko.Transport):
             super()._check_banner()  # type: ignore[misc]
         except paramiko.SSHException as error:
             # paramiko puts a time-out into words without any of its own; it is its context.
-            if isinstance(error.__context__, TimeoutError):
+            if isinstance(error.__context__, TimeoutError) and not self.farewell:
                 raise
-            raise ServerRefusedError(*_refusal(self.farewell)) from error
+            refused = ServerRefusedError(*_refusal(self.farewell))
+            refused.heard = bool(self.farewell)
+            raise refused from error
         self.farewell = ""  # it was chatter before the greeting
 
     def _parse_kex_init(self, m: paramiko.Message) -> None:

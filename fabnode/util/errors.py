@@ -46,7 +46,11 @@ class HostError(FabnodeError):
 
     :param node: the node's name in the configuration.
     :param message: one clause; cleaned of control characters, and cut to a length, here.
+    :ivar not_asked: what failed lies before the host (a gateway, a name that does not resolve), so
+        that it says nothing about the host.
     """
+
+    not_asked = False
 
     def __init__(self, node: str, message: str, advice: str = "") -> None:
         super().__init__(cut(clean(message), _LONGEST), advice)

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from fabnode.config.secret_prompts import LOGIN
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import (
+    AnsweredError,
     AuthenticationError,
     ChangedHostKeyError,
     ConnectionLostError,
@@ -98,7 +99,7 @@ def test_no_way_to_log_in_at_all(serve: Serve, node_of: NodeOf) -> None:
 def test_nobody_listens(serve: Serve, node_of: NodeOf) -> None:
     server = serve()
     server.close()
-    with pytest.raises(UnreachableError, match=r"connection refused.*check that the host is on"):
+    with pytest.raises(AnsweredError, match=r"connection refused.*check that its SSH server runs"):
         open_host(node_of(server))
 
 
