@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..upkeep import operations
 from .cordons import ForeignCordonError
-from .draining import CORDON, UNCORDON, cordons_alone, new_operation
+from .draining import CORDON, UNCORDON, cordons_alone, declared_dead, new_operation
 
 if TYPE_CHECKING:
     from ..kube.client import Object
@@ -60,8 +60,14 @@ def _lifted(live: Object, name: str) -> CordonPlan:
     own = operations.is_own_cordon(live)
     if operations.is_cordoned(live) and not own:
         raise ForeignCordonError(name, operations.cordoned_by(live))
+    stays = (
+        f"; {declared_dead(live)[0]}"
+        if operations.is_declared_dead(live)
+        and operations.OUT_OF_SERVICE not in operations.own_taints(live)
+        else ""
+    )
     if operations.uncordon_patch(live) is None:
-        return CordonPlan("is not cordoned", changes=False)
-    found = operations.read(live)
-    ends = f"; ends: {found.text}" if found else "; a record that nobody reads any more goes"
-    return CordonPlan(f"{'takes pods again' if own else 'is not cordoned'}{ends}", changes=True)
+        return CordonPlan(f"is not cordoned{stays}", changes=False)
+    ends = f"; ends: {operations.ends_with(live)}"
+    text = "takes pods again" if own and not stays else "is not cordoned" if not own else "is uncordoned"
+    return CordonPlan(f"{text}{ends}{stays}", changes=True)

@@ -233,9 +233,23 @@ def uncordon(run: Run) -> None:
                             " host keeps what ran before",
                             f"{again} empties it once more and goes on",
                         )
+                if operations.is_declared_dead(live := using.cordons.live(name)):
+                    log.warn(*declared_dead(live))
 
         # A cordon that is not fabnode's says nothing about the others.
         using.context.each(lift, batched=False)
+
+
+def declared_dead(live: Object) -> tuple[str, str]:
+    """Return what is to be said of a taint out-of-service that an uncordon leaves, and what next."""
+    key = operations.OUT_OF_SERVICE
+    writer = operations.tainted_by(live)
+    by = f" (taints were written by {writer} last)" if writer else ""
+    return (
+        f"the taint {key} stays: no removal of fabnode's has recorded it as its own{by}; while the"
+        " node is not Ready, pods there are deleted at once, and none is started",
+        f"once its host is back, `kubectl taint node {live['metadata']['name']} {key}-` takes it",
+    )
 
 
 def status(run: Run) -> tuple[Status, frozenset[str]]:

@@ -10,23 +10,19 @@ started a second time beside one that still writes.
 from __future__ import annotations
 
 import re
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..kube import node_status
-from ..kube.heartbeats import heartbeat_age
 from ..pki.certificates import read
 from ..releases.matrix import matrix
-from ..ssh.errors import CommandTimeoutError, ConnectionLostError, UnreachableError
 from ..upkeep import departures, operations
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.wait import Wait, unless
 from ..util.words import counted
-from . import removed_policy, run_rights
+from . import removed_policy, run_rights, signs_of_life
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import nodes_in_use
@@ -42,13 +38,8 @@ if TYPE_CHECKING:
 
 REMOVE: Final = "remove"
 LOCKING: Final = "locking-out"
-OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
-# Seconds since the last sign of a kubelet that count as alive; and where Kubernetes has given it up
-# (Ready: Unknown), seconds within which a kubelet renews its Lease three times and more.
-_FRESH, _SILENT_FOR = 120.0, 40.0
 _GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SILENT = (UnreachableError, ConnectionLostError, CommandTimeoutError)
 
 Level = Literal["nothing", "locked out", "removed"]
 
@@ -73,6 +64,7 @@ class OfflineRemoval:
     :param alive: why it is not offline; empty: it is.
     :param requests, tokens: how many there are. :param addresses: of the pod network, as text.
     :param proxy: its kube-proxy has rights in a name of its own.
+    :param instead: what was seen in its place: another machine, or a gateway that is down.
     """
 
     registered: bool
@@ -83,6 +75,7 @@ class OfflineRemoval:
     tokens: int
     addresses: str
     proxy: bool = False
+    instead: str = ""
 
     @property
     def empty(self) -> bool:
@@ -146,19 +139,19 @@ class _Node:
         """Return what would be done."""
         live = self._live()
         with self._run.journal.step(self._name, REMOVE, "looking for signs of life") as log:
-            last = self._last_sign(live) if live else float("inf")
-            alive = self._alive(live, last)
+            signs = signs_of_life.look(self._session, self._host, live)
             pods = self._pods() if live else ()
-            log.note(alive or "no sign of life")
+            log.note(signs.alive or "; ".join(filter(None, ("no sign of life", signs.instead))))
         return OfflineRemoval(
             live is not None,
-            last,
+            signs.last,
             pods,
-            alive,
+            signs.alive,
             len(self._traces.requests()),
             len(self._traces.tokens()),
             self._traces.addresses(),
             self._traces.binds_proxy(),
+            signs.instead,
         )
 
     def remove(self) -> LockedOut:
@@ -200,25 +193,6 @@ class _Node:
         except NotANodeError:
             return None
 
-    def _last_sign(self, live: Object) -> float:
-        now = time.time() + (self._session.api.clock_offset or 0)
-        return heartbeat_age(self._session.api, live, now)
-
-    def _alive(self, live: Object | None, last: float) -> str:
-        """Return what shows that the host lives; empty: nothing does."""
-        if live and last < (_SILENT_FOR if node_status.is_silent(live) else _FRESH):
-            # What is not Ready, and says so, runs: pods may write there while it does.
-            state = "not Ready" if node_status.not_ready(live) else "Ready"
-            return f"its kubelet reported {last:.0f} s ago ({state})"
-        try:
-            self._host.root("true")
-        except _SILENT:
-            return ""
-        except FabnodeError as error:
-            # Whatever answers there has its address, and may be it.
-            return f"something answers at its address: {error.message}"
-        return "its host answers"
-
     def _pods(self) -> tuple[str, ...]:
         """Return the pods that run there, as far as is known, but those that belong to the node."""
         around, permits = departures.Surroundings(), departures.Permits()
@@ -250,7 +224,9 @@ class _Node:
         if self._session.snapshot.version.minor not in known:
             return  # they go with the Node object
         with self._run.journal.step(self._name, REMOVE, "its pods are declared dead") as log:
-            self._using.cordons.taint(self._name, OUT_OF_SERVICE, "NoExecute", value="nodeshutdown")
+            self._recorded()
+            key = operations.OUT_OF_SERVICE
+            self._using.cordons.taint(self._name, key, "NoExecute", value="nodeshutdown")
             sleep = unless(self._session.stopped)
             wait = Wait("its pods to go", _GONE, _POLL, on_state=log.waiting, sleep=sleep)
             while left := self._pods():
@@ -260,6 +236,12 @@ class _Node:
                 wait.report(f"{counted(len(left), 'pod')} left: {', '.join(left[:3])}")
                 wait.pause()
             log.changed("its pods are declared dead, their volumes free")
+
+    def _recorded(self) -> None:
+        """Record that the taint is ours, so that `inv uncordon` may take it, unless it is there."""
+        live = self._using.cordons.live(self._name)
+        if (found := operations.read(live)) and not operations.is_declared_dead(live):
+            self._using.cordons.record(self._name, replace(found, out_of_service=True))
 
     def _not_proven(self, found: OfflineRemoval, left: tuple[str, ...]) -> NotProvenOffError:
         shown = ", ".join(found.pods[:3]) + (", …" if len(found.pods) > 3 else "")

@@ -16,8 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..upkeep import operations
+from ..upkeep.departures import left
 from ..util.fan_out import Outcome
-from . import run_rights, unended_pods
+from ..remote import machine
+from . import node_machine, run_rights, unended_pods
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import DRAIN, nodes_in_use
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..kube.client import Object
     from ..kube.rbac_rules import Right
+    from ..node.machine_ids import MachineIds
     from ..upkeep.departures import Permits
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
@@ -120,9 +123,15 @@ class _Node:
         self._traces = ClusterTraces(self._session, self._name)
 
     def plan(self) -> Removal:
-        """Return what would be done."""
+        """
+        Return what would be done.
+
+        :raises OtherMachineError: the host that answers is not the node's machine, or, where its
+            pods would be declared dead by what is seen there, may not be.
+        """
         live = self._live()
         host = survey_host(self._run, _ANY if live else (), self._host)
+        self._see_that_it_is_its_machine(host.survey.ids, live)
         proxy = self._traces.binds_proxy()
         if live is None:
             requests, addresses = self._traces.requests(), self._traces.addresses()
@@ -132,6 +141,8 @@ class _Node:
         drain = self._using.preview(self._name)
         requests, addresses = self._traces.requests(), self._traces.addresses()
         dead = unended_pods.no_kubelet(host.survey, live)
+        if dead and left(drain.departures) and (why := self._doubt(host.survey.ids, live)):
+            raise node_machine.OtherMachineError(self._name, why)
         return Removal(host, True, requests, drain, going_on, addresses, proxy, dead)
 
     def remove(self, planned: Removal) -> ResetResult:
@@ -140,10 +151,18 @@ class _Node:
 
         :raises DrainBlockedError: some pod would not go; nothing was changed.
         :raises ResetRefusedError: its host must not be reset as it is; nothing was changed.
+        :raises OtherMachineError: that host is not the node's machine; nothing was changed.
         """
         if planned.host.reset.refusals:
             raise ResetRefusedError(planned.host.reset.refusals)
-        if self._live() is not None:
+        live = self._live()
+        # Looked up now: what was planned may be an hour old, and an address another's since.
+        ids = machine.read(self._host)
+        if ids.apart(planned.host.survey.ids) - {"boot"}:
+            why = "another machine answers at its address than when this was planned"
+            raise node_machine.OtherMachineError(self._name, why)
+        self._see_that_it_is_its_machine(ids, live)
+        if live is not None:
             self._emptied(ends=not planned.no_kubelet)
         elif planned.requests or planned.addresses or planned.proxy:
             self._session.guard.obtain()
@@ -156,6 +175,27 @@ class _Node:
             return self._using.cordons.live(self._name)
         except NotANodeError:
             return None
+
+    def _see_that_it_is_its_machine(self, ids: MachineIds, live: Object | None) -> None:
+        """
+        Refuse a host that another node's pods run on, or that the Node has never been.
+
+        :raises OtherMachineError: it is another machine.
+        """
+        nodes = self._session.snapshot.nodes
+        if live is None:
+            if owner := node_machine.owner_of(ids, self._name, nodes):
+                why = f"it has none, and that host is the machine of the node {owner}"
+                raise node_machine.OtherMachineError(self._name, why)
+            return
+        found = node_machine.match_of(ids, live, nodes)
+        if found.kind == "other":
+            raise node_machine.OtherMachineError(self._name, found.why)
+
+    def _doubt(self, ids: MachineIds, live: Object) -> str:
+        """Return why it is not sure that a host is the Node's machine; empty: it is."""
+        found = node_machine.match_of(ids, live, self._session.snapshot.nodes)
+        return "" if found.kind == "same" else found.why
 
     def _emptied(self, *, ends: bool) -> None:
         """
@@ -193,6 +233,10 @@ class _Node:
         """
         # Looked up now: what was planned may be an hour old.
         seen = survey_host(self._run, _ANY, self._host).survey
+        ending = unended_pods.ending(self._using.evictions, self._name)
+        if ending and (live := self._live()) and (why := self._doubt(seen.ids, live)):
+            advice = node_machine.OtherMachineError(self._name, why).advice
+            raise unended_pods.NotProvenDeadError(self._name, why, advice)
         if why := unended_pods.still_runs(seen):
             raise unended_pods.NotProvenDeadError(self._name, why)
         with self._run.journal.step(self._name, DRAIN, "removing pods that have ended") as log:

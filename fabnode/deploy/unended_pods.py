@@ -30,12 +30,13 @@ _STOPPED = frozenset({"inactive", "failed"})
 class NotProvenDeadError(FabnodeError):
     """Pods of a node that is removed may still run on its host; they were not declared dead."""
 
-    def __init__(self, node: str, why: str) -> None:
+    def __init__(self, node: str, why: str, advice: str = "") -> None:
         again = program.task(f"remove-node --limit {node}")
         super().__init__(
             f"its pods were not declared dead: {why}",
-            f"end what runs there (`crictl pods`, `systemctl status kubepods.slice`), then {again}"
-            " goes on from here",
+            advice
+            or "end what runs there (`crictl pods`, `systemctl status kubepods.slice`), then"
+            f" {again} goes on from here",
         )
 
 
@@ -65,6 +66,16 @@ def still_runs(survey: Survey) -> str:
     return ""
 
 
+def ending(evictions: Evictions, node: str) -> list[Object]:
+    """Return the pods of a node that were deleted, and that are still there."""
+    around, permits = departures.Surroundings(), departures.Permits()
+    return [
+        pod
+        for pod in evictions.pods(node)
+        if departures.departure(pod, around, permits).fate == "ending"
+    ]
+
+
 def declare_dead(evictions: Evictions, node: str, log: Step) -> tuple[str, ...]:
     """
     Have pods go at once that were deleted, and that no kubelet ends; return their names.
@@ -72,10 +83,7 @@ def declare_dead(evictions: Evictions, node: str, log: Step) -> tuple[str, ...]:
     To be called once nothing of them runs. What the API refuses is said: it goes with the Node.
     """
     gone = []
-    around, permits = departures.Surroundings(), departures.Permits()
-    for pod in evictions.pods(node):
-        if departures.departure(pod, around, permits).fate != "ending":
-            continue
+    for pod in ending(evictions, node):
         answer = evictions.delete(pod, ended=True)
         if answer.kind == "refused":
             log.warn(f"{full_name(pod)} goes with the Node object: the API refuses: {answer.text}")

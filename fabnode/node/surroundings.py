@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .facts import PathFact
+from .machine_ids import MachineIds
 
 # Of the kernel's settings, those that a node's components write, as files.
 SETTINGS = (
@@ -155,6 +156,7 @@ class Survey:
         so that they were not run: containerd was not asked.
     :param quarantine: whether files of others lie in it.
     :param begun: a reset that is not done: what, by whom, since when.
+    :param ids: which machine it is.
     """
 
     now: Surroundings
@@ -170,3 +172,4 @@ class Survey:
     untrusted: tuple[str, ...] = ()
     quarantine: bool = False
     begun: str = ""
+    ids: MachineIds = field(default_factory=MachineIds)

@@ -11,6 +11,8 @@ PROGRAMS = {
     "journal": ("shared/journal",),
     # Says which boot a host is in, and whether another one is due.
     "boot": ("boot/state",),
+    # Says which machine a host is.
+    "machine": ("shared/base", "shared/observation", "shared/records", "shared/machine"),
     # Carries a plan out: functions that the plan's actions call.
     "apply": (
         "shared/base",
@@ -98,6 +100,7 @@ PROGRAMS = {
         "shared/provenance",
         "shared/programs",
         "shared/state",
+        "shared/machine",
         "survey/records",
         "survey/pods",
         "survey/end",

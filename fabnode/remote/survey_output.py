@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..node.facts import PathFact
+from ..node.machine_ids import MachineIds
 from ..node.surroundings import MountPoint, Sandbox, Surroundings, Survey, UnitState
 from ..util.sanitize import clean
 from .limits import (
@@ -160,6 +161,7 @@ class _Found:
     untrusted: list[str] = field(default_factory=list)
     quarantine: bool = False
     begun: str = ""
+    ids: MachineIds = field(default_factory=MachineIds)
     count: int = 0
 
     def take(self, fields: list[str]) -> bool:
@@ -190,6 +192,8 @@ class _Found:
                 _NAME.fullmatch(name) and len(self.sandboxes) < SANDBOXES
             ):
                 self.sandboxes.append(Sandbox(name, namespace, pod, daemon == "1", netns))
+            case ["ids", machine, boot, hardware]:
+                self.ids = MachineIds.of(machine, boot, hardware)
             case ["shims", count]:
                 self.shims = _whole(count)
             case ["processes", count]:
@@ -218,6 +222,7 @@ class _Found:
             untrusted=tuple(self.untrusted),
             quarantine=self.quarantine,
             begun=self.begun,
+            ids=self.ids,
         )
 
 

@@ -28,6 +28,7 @@ NO_LABELS: Mapping[str, str | None] = MappingProxyType({})
 # Of a Node that load balancers of a cloud leave out (kubernetes, its cloud provider's controller).
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 REMOVED = "fabnode.io/removed"  # taint of a node that is locked out
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"  # of one whose pods are declared dead
 _TEXTS = ("phase", "by", "since", "boot", "kernel", "command")
 _EMPTIES = frozenset({"drain", "maintain", "upgrade", "remove"})
 
@@ -50,6 +51,7 @@ class Operation:
     :param excluded: it took the node out of load balancers that choose nodes: kube-proxy goes on
         telling them that it is healthy while a node is drained.
     :param command: digest of the command that has run in place of a reboot.
+    :param out_of_service: of a removal: the taint of that name is its own. None: it set none.
     :param drained: of an upgrade: its pods leave before anything is changed. None: not recorded, as
         by a fabnode that did not know this field. :param ends_pods: likewise: the node's own end.
     """
@@ -66,6 +68,7 @@ class Operation:
     command: str = ""
     drained: bool | None = None
     ends_pods: bool | None = None
+    out_of_service: bool | None = None
 
     @property
     def text(self) -> str:
@@ -107,6 +110,7 @@ def _parsed(found: object, depth: int = 0) -> Operation:
         excluded=found.get("excluded") is True,
         drained=_known_bool(found.get("drained")),
         ends_pods=_known_bool(found.get("ends_pods")),
+        out_of_service=_known_bool(found.get("out_of_service")),
         **texts,
     )
 
@@ -255,16 +259,42 @@ def end_patch(live: Object, operation: Operation) -> Object | None:
 def uncordon_patch(live: Object) -> Object | None:
     """Return the patch that lifts fabnode's cordon, and its record; None: there is neither."""
     labels = {EXCLUDED: None} if _excludes(live) else {}
-    if is_own_cordon(live):
-        taints = (live.get("spec") or {}).get("taints") or []
-        kept = [taint for taint in taints if taint.get("key") != REMOVED]
-        spec: Object = {"unschedulable": None}
-        if len(kept) < len(taints):
-            spec["taints"] = kept
+    own, lifted = is_own_cordon(live), own_taints(live)
+    spec: Object = {"unschedulable": None} if own else {}
+    if lifted:
+        spec["taints"] = [taint for taint in _taints(live) if taint.get("key") not in lifted]
+    if own or (not is_cordoned(live) and (lifted or _annotation(live) is not None)):
         return _patch(live, None, spec, labels)
-    if not is_cordoned(live) and _annotation(live) is not None:
-        return _patch(live, None, {}, labels)
     return None
+
+
+def ends_with(live: Object) -> str:
+    """Return what ends where fabnode's cordon of a Node is lifted, in a line."""
+    found, taints = read(live), own_taints(live)
+    texts = [found.text] if found else []
+    if found is None and _annotation(live) is not None:
+        texts.append("a record that nobody reads any more")
+    if taints:
+        texts.append(f"the taint{'s' * (len(taints) > 1)} {' and '.join(taints)}")
+    return ", ".join(texts)
+
+
+def own_taints(live: Object) -> tuple[str, ...]:
+    """Return the keys of taints on a Node by which a removal of ours keeps pods away."""
+    found = read(live)
+    own = {REMOVED}
+    if found and found.what == "remove" and found.out_of_service:
+        own.add(OUT_OF_SERVICE)
+    return tuple(sorted(own & {str(taint.get("key")) for taint in _taints(live)}))
+
+
+def is_declared_dead(live: Object) -> bool:
+    """Return whether a Node bears the taint out-of-service, whoever set it."""
+    return any(taint.get("key") == OUT_OF_SERVICE for taint in _taints(live))
+
+
+def _taints(live: Object) -> list[Object]:
+    return (live.get("spec") or {}).get("taints") or []
 
 
 def taint_patch(live: Object, key: str, effects: Iterable[str], value: str = "") -> Object | None:

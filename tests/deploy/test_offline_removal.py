@@ -42,6 +42,7 @@ class Offline(Scene):
             "lastHeartbeatTime": "2026-11-29T12:00:00Z",
         }
         self.answers: Exception | None = UnreachableError("n1", "no route to host")
+        self.says = b"ids\tm1\tb1\t\n"
         self.did = self.api.reported
         self.leases = {LEASE}
         pem = base64.b64encode(certificate("system:node:n1").encode()).decode()
@@ -72,9 +73,10 @@ class Offline(Scene):
         return offline_removal.remove(self.run(), host_is_off=host_is_off)["n1"]
 
     def _deployer(self, host: Any, *_: object, **__: object) -> Any:
-        def root(_: str) -> None:
+        def root(_: str, **__: object) -> Any:
             if self.answers:
                 raise self.answers
+            return SimpleNamespace(stdout=self.says, stderr=b"")
 
         host.root = root
         host.interrupt = host.close = lambda: None

@@ -14,6 +14,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.removing import Removal
 from fabnode.deploy.resetting import ResetRefusedError
 from fabnode.deploy.unended_pods import NotProvenDeadError
+from fabnode.node.machine_ids import MachineIds
 from fabnode.node.surroundings import UnitState
 from fabnode.remote.apply import Applied
 from fabnode.upkeep.departures import Permits
@@ -48,6 +49,10 @@ class Removed(Scene):
         ]
         self.did: list[str] = self.api.reported
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
+        for name, live in self.api.nodes.items():
+            live["status"]["nodeInfo"] = {"machineID": f"m{name[1:]}", "bootID": f"b{name[1:]}"}
+        self.ids: MachineIds | None = None
+        monkeypatch.setattr(removing.machine, "read", lambda _: self.ids or self.seen[0].ids)
         monkeypatch.setattr(resetting, "survey", self._survey)
         monkeypatch.setattr(host_changes, "apply", self._apply)
         monkeypatch.setattr(baselines, "find", lambda *_: None)

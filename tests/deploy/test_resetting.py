@@ -17,6 +17,7 @@ from fabnode.deploy.resetting import NotResetError, ResetRefusedError, ResetResu
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.node.facts import PathFact
+from fabnode.node.machine_ids import MachineIds
 from fabnode.node.surroundings import MountPoint, Sandbox, Surroundings, Survey, UnitState
 from fabnode.remote.apply import Applied
 from fabnode.steps.order import NODE_STEPS
@@ -36,7 +37,9 @@ BINARY = "/usr/local/bin/kubelet"
 WEB = Sandbox("s1", "shop", "web-1", daemon=False)
 CALICO = Sandbox("s2", "kube-system", "calico-node-1", daemon=True)
 ADMINS = ("*filter", ":INPUT ACCEPT", "-A INPUT -p tcp -j ACCEPT", "COMMIT")
+IDS = MachineIds.of("m1", "b1")
 NODE = Survey(
+    ids=IDS,
     now=Surroundings(
         machine="m1",
         interfaces={"eth0": "2: eth0: <UP>", "kube-ipvs0": "3: kube-ipvs0: <> dummy "},
@@ -60,6 +63,7 @@ STOPPED = replace(
     sandboxes=None,
 )
 BARE = Survey(
+    ids=IDS,
     now=Surroundings(
         machine="m1",
         interfaces={"eth0": "2: eth0: <UP>"},

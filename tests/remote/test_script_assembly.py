@@ -38,6 +38,7 @@ USED_ELSEWHERE = "".join(f': "${{most_{name}-}}"\n' for name in asdict(EXAMINE_L
 SENT = {
     "journal": assemble("journal"),
     "boot": assemble("boot"),
+    "machine": assemble("machine"),
     "apply": f"{UNPACKED}{RECORDED}".encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
     "doctor": symptoms.script(PLACE, "nonce"),

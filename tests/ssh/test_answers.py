@@ -283,7 +283,7 @@ def test_a_host_that_a_gateway_does_not_get_to_in_time_is_silent() -> None:
     [
         ("exit 1", 1, UnreachableError, True),
         ("sleep 9", 1, UnreachableError, True),
-        ("echo HTTP/1.1 400", 5, AnsweredError, False),
+        ("sh -c 'echo HTTP/1.1 400; exec cat >/dev/null'", 5, AnsweredError, False),
     ],
 )
 def test_a_proxy_command_says_nothing_of_the_host_until_it_passes_something_on(

@@ -85,6 +85,7 @@ def _lines(outcome: Outcome[OfflineRemoval], *, host_is_off: bool) -> list[str]:
     never = seen.last_sign == float("inf")
     sign = "never reported" if never else f"last reported {seen.last_sign:.0f} s ago"
     lines = [f"its kubelet {sign}"] if seen.registered else []
+    lines += [seen.instead] if seen.instead else []
     parts = [
         "tainted and cordoned" if seen.registered else "",
         f"{counted(seen.requests, 'signing request')} removed" if seen.requests else "",
