@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..util.fan_out import Outcome
+from ..util.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..deploy.maintenance import Prospect
     from ..deploy.node_drainer import Preview
@@ -24,6 +25,16 @@ def lines(found: Mapping[str, Outcome[Preview]]) -> list[tuple[str, ...]]:
         for node, outcome in found.items()
         if outcome.value
         for each in outcome.value.departures
+    ]
+
+
+def bound_lines(volumes: Sequence[str]) -> list[str]:
+    """Return the line about volumes that go out of reach with a node; none where there is none."""
+    if not volumes:
+        return []
+    return [
+        f"no other node can have {counted(len(volumes), 'volume')} of it, nor pods with them start"
+        f" elsewhere; a reset leaves their data: {', '.join(volumes)}"
     ]
 
 

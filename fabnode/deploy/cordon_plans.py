@@ -69,5 +69,11 @@ def _lifted(live: Object, name: str) -> CordonPlan:
     if operations.uncordon_patch(live) is None:
         return CordonPlan(f"is not cordoned{stays}", changes=False)
     ends = f"; ends: {operations.ends_with(live)}"
-    text = "takes pods again" if own and not stays else "is not cordoned" if not own else "is uncordoned"
+    text = (
+        "takes pods again"
+        if own and not stays
+        else "is not cordoned"
+        if not own
+        else "is uncordoned"
+    )
     return CordonPlan(f"{text}{ends}{stays}", changes=True)

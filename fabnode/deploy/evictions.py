@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from ..kube.client import ApiError, permitted
 from ..kube.pods import PODS, pods_on
 from ..releases.matrix import matrix
-from ..upkeep import budgets, local_data, readiness
+from ..upkeep import bound_volumes, budgets, local_data, readiness
 from ..upkeep.budgets import Budget
 from ..upkeep.departures import Surroundings
 from ..upkeep.eviction_answers import Answer, answer
 from .pod_owners import PodOwners
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..kube.client import Api, Object
     from ..releases.version import Release
@@ -65,6 +65,10 @@ class Evictions:
             chains={str(pod["metadata"].get("uid")): owners.chain(pod) for pod in pods},
             claims=local_data.by_claim(_items(self._api.get(_VOLUMES))) if claimed else {},
         )
+
+    def bound_to(self, name: str, nodes: Mapping[str, Object]) -> tuple[str, ...]:
+        """Return the volumes that no other node can have, in words. :param nodes: all of them."""
+        return bound_volumes.bound_to(name, nodes, _items(self._api.get(_VOLUMES)))
 
     def budgets(self) -> tuple[Budget, ...]:
         """Return all disruption budgets of the cluster."""

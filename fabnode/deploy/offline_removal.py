@@ -65,6 +65,7 @@ class OfflineRemoval:
     :param requests, tokens: how many there are. :param addresses: of the pod network, as text.
     :param proxy: its kube-proxy has rights in a name of its own.
     :param instead: what was seen in its place: another machine, or a gateway that is down.
+    :param volumes: PersistentVolumes that no other node can have, with their claims.
     """
 
     registered: bool
@@ -76,6 +77,7 @@ class OfflineRemoval:
     addresses: str
     proxy: bool = False
     instead: str = ""
+    volumes: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -152,6 +154,7 @@ class _Node:
             self._traces.addresses(),
             self._traces.binds_proxy(),
             signs.instead,
+            self._using.evictions.bound_to(self._name, self._session.snapshot.nodes),
         )
 
     def remove(self) -> LockedOut:

@@ -54,6 +54,7 @@ class Removal:
     :param no_kubelet: why its kubelet ends no pods; empty: it does.
     :param goes_on: what goes on there. :param addresses: what the pod network holds for it.
     :param proxy: its kube-proxy has rights in a name of its own.
+    :param volumes: PersistentVolumes that no other node can have, with their claims.
     """
 
     host: Resettable
@@ -64,6 +65,7 @@ class Removal:
     addresses: str = ""
     proxy: bool = False
     no_kubelet: str = ""
+    volumes: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -133,17 +135,18 @@ class _Node:
         host = survey_host(self._run, _ANY if live else (), self._host)
         self._see_that_it_is_its_machine(host.survey.ids, live)
         proxy = self._traces.binds_proxy()
+        requests, addresses = self._traces.requests(), self._traces.addresses()
+        nodes = self._session.snapshot.nodes
+        volumes = self._using.evictions.bound_to(self._name, nodes)
         if live is None:
-            requests, addresses = self._traces.requests(), self._traces.addresses()
-            return Removal(host, False, requests, addresses=addresses, proxy=proxy)
+            return Removal(host, False, requests, addresses=addresses, proxy=proxy, volumes=volumes)
         found = operations.read(live)
         going_on = found.text if found and found.what == REMOVE else ""
         drain = self._using.preview(self._name)
-        requests, addresses = self._traces.requests(), self._traces.addresses()
         dead = unended_pods.no_kubelet(host.survey, live)
         if dead and left(drain.departures) and (why := self._doubt(host.survey.ids, live)):
             raise node_machine.OtherMachineError(self._name, why)
-        return Removal(host, True, requests, drain, going_on, addresses, proxy, dead)
+        return Removal(host, True, requests, drain, going_on, addresses, proxy, dead, volumes)
 
     def remove(self, planned: Removal) -> ResetResult:
         """

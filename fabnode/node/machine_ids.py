@@ -94,7 +94,8 @@ def match(
         return Match("other", f"{why}; or it has rebooted just now, and tells of it in a minute")
     if "machine" not in common:
         sides = [who for who, ids in (("the host", host), ("the Node", node)) if not ids.machine]
-        return Match("unknown", f"{' and '.join(sides)} has no machine-id")
+        verb = "have" if len(sides) > 1 else "has"
+        return Match("unknown", f"{' and '.join(sides)} {verb} no machine-id")
     return _unless_shared(host, node, others)
 
 
@@ -118,9 +119,7 @@ def _unless_shared(host: MachineIds, node: MachineIds, others: Mapping[str, Mach
     return Match("unknown", f"the Node {twins[0]} has the same {what}, as clones have")
 
 
-def _differ(
-    name: str, host: MachineIds, node: MachineIds, others: Mapping[str, MachineIds]
-) -> str:
+def _differ(name: str, host: MachineIds, node: MachineIds, others: Mapping[str, MachineIds]) -> str:
     text = f"the Node has the {_NAMES[name]} {getattr(node, name)}, the host {getattr(host, name)}"
     if home := at_home(host, others):
         return f"{text}, which is that of the node {home}"

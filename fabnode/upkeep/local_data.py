@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .objects import Object
 
-_HOSTNAME = "kubernetes.io/hostname"
+HOSTNAME = "kubernetes.io/hostname"
 
 Claims = dict[tuple[str, str], "Object"]
 """PersistentVolumes by namespace and name of the claim that they are bound to."""
@@ -78,7 +78,7 @@ def _is_local(volume: Object) -> bool:
         return True
     required = (spec.get("nodeAffinity") or {}).get("required") or {}
     return any(
-        expression.get("key") == _HOSTNAME
+        expression.get("key") == HOSTNAME
         for term in required.get("nodeSelectorTerms") or ()
         for expression in term.get("matchExpressions") or ()
     )

@@ -239,3 +239,16 @@ def with_binding(scene: Any, monkeypatch: pytest.MonkeyPatch, *names: str) -> Bi
     monkeypatch.setattr(scene.api, "find", found)
     monkeypatch.setattr(scene.api, "patch", patched)
     return bindings
+
+
+def local_volume(node: str) -> Object:
+    """Return a volume that this node alone can have."""
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    terms = [{"matchExpressions": [expression]}]
+    return {
+        "metadata": {"name": f"pv-{node}"},
+        "spec": {
+            "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
+            "claimRef": {"namespace": "shop", "name": "data"},
+        },
+    }

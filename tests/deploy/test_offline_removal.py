@@ -10,15 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.cli.commands import offline_removal as offline_view
 from fabnode.deploy import offline_removal, proxy_binding
 from fabnode.deploy import run as run_module
 from fabnode.deploy.offline_removal import NotOfflineError, NotProvenOffError
 from fabnode.kube.client import ApiError
-from fabnode.ssh.errors import AuthenticationError, UnreachableError
+from fabnode.ssh.errors import (
+    AnsweredError,
+    AuthenticationError,
+    ChangedHostKeyError,
+    CommandTimeoutError,
+    ConnectionLostError,
+    HostCertificateError,
+    HostMisbehavedError,
+    RevokedHostKeyError,
+    SudoRefusedError,
+    UnknownHostKeyError,
+    UnreachableError,
+)
+from fabnode.util.errors import HostError
 from tests.support import certificate
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene, with_binding
+from .nodes_in_use import Scene, local_volume, with_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,6 +239,16 @@ def _reports_again(scene: Offline) -> None:
 
 
 SIGNS = (_answers, _refuses_us, _reports, _reports_that_it_is_not_ready, _reports_again)
+FAILURES: tuple[type[HostError], ...] = (
+    AnsweredError,
+    ChangedHostKeyError,
+    RevokedHostKeyError,
+    HostCertificateError,
+    SudoRefusedError,
+    HostMisbehavedError,
+    ConnectionLostError,  # it let us in before
+    CommandTimeoutError,
+)
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -234,6 +258,97 @@ def test_one_that_shows_signs_of_life_is_left_as_it_is(
     sign(scene)
     assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)
     assert scene.did == []
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_whatever_answers_at_its_address_is_a_sign_of_life(
+    scene: Offline, kind: type[HostError]
+) -> None:
+    for pods in ([], [pod("db-0", controller=("apps/v1", "StatefulSet"))]):
+        scene.api.pods = pods
+        scene.answers = kind("n1", "connection refused")
+        error = scene.remove(host_is_off=True).error
+        assert isinstance(error, NotOfflineError)
+        assert error.message.endswith("something answers at its address: connection refused")
+    scene.answers = UnknownHostKeyError("n1", "unknown key")
+    assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)
+    assert scene.did == []
+
+
+def not_asked(error: HostError) -> HostError:
+    error.not_asked = True
+    return error
+
+
+@pytest.mark.parametrize("kind", [UnreachableError, AnsweredError])
+def test_a_gateway_that_is_down_is_no_sign_of_its_host_and_is_said(
+    scene: Offline, kind: type[HostError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.answers = not_asked(kind("n1", "the gateway x: connection refused"))
+    found = offline_removal.plan(scene.run(), host_is_off=True)
+    offline_view._print(found, host_is_off=True)
+    said = "n1: its host was not asked: the gateway x: connection refused\n"
+    assert said in capsys.readouterr().out
+    assert scene.remove(host_is_off=True).ok
+
+
+@pytest.mark.parametrize(
+    "error",
+    [not_asked(AuthenticationError("n1", "the gateway rejects")), HostError("n1", "known_hosts")],
+)
+def test_what_keeps_us_from_asking_is_to_be_mended_first(scene: Offline, error: HostError) -> None:
+    scene.answers = error
+    assert scene.remove(host_is_off=True).error is error
+    assert scene.did == []
+
+
+def _named(scene: Offline, **info: str) -> None:
+    scene.api.nodes["n1"]["status"]["nodeInfo"] = info
+
+
+def test_another_machine_at_its_address_is_no_sign_of_its_own(
+    scene: Offline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its hardware was replaced: what is off is the operator's word, as with any that is silent."""
+    _named(scene, machineID="m0", bootID="b0")
+    scene.answers = None
+    scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
+    found = offline_removal.plan(scene.run(), host_is_off=False)
+    offline_view._print(found, host_is_off=False)
+    assert (
+        "n1: another machine is at its address: the Node has the machine-id m0, the host m1\n"
+    ) in capsys.readouterr().out
+    assert isinstance(scene.remove().error, NotProvenOffError)
+    assert "n1" in scene.api.nodes
+    assert scene.remove(host_is_off=True).ok
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"machineID": "m1", "bootID": "b1"},
+        {"machineID": "m1", "bootID": "b0"},  # it has rebooted
+        {"machineID": "", "bootID": "b0"},
+        {},
+    ],
+)
+def test_a_host_that_may_be_its_own_is_a_sign_of_life(scene: Offline, info: dict[str, str]) -> None:
+    _named(scene, **info)
+    _reported(scene, "True", 300)  # nobody has given it up: what it said of its boot is old
+    scene.answers = None
+    assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)
+    assert scene.did == []
+
+
+def test_volumes_that_no_other_node_can_have_are_named(
+    scene: Offline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, live in scene.api.nodes.items():
+        live["metadata"]["labels"] = {"kubernetes.io/hostname": name}
+    scene.api.volumes = [local_volume("n1"), local_volume("n2")]
+    found = offline_removal.plan(scene.run(), host_is_off=False)
+    offline_view._print(found, host_is_off=False)
+    assert "leaves their data: pv-n1 (claim shop/data)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("status", "ago"), [("Unknown", 60), ("False", 300), ("True", 300)])

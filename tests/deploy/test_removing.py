@@ -11,6 +11,7 @@ from fabnode.cli.commands import removal
 from fabnode.deploy import baselines, host_changes, removing, resetting
 from fabnode.deploy import run as run_module
 from fabnode.deploy.node_drainer import DrainBlockedError
+from fabnode.deploy.node_machine import OtherMachineError
 from fabnode.deploy.removing import Removal
 from fabnode.deploy.resetting import ResetRefusedError
 from fabnode.deploy.unended_pods import NotProvenDeadError
@@ -22,7 +23,7 @@ from fabnode.util.fan_out import Outcome
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import HELD, Scene, with_binding
+from .nodes_in_use import HELD, Scene, local_volume, with_binding
 from .test_resetting import BARE, NODE, STOPPED, WEB
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Removed(Scene):
         self.did: list[str] = self.api.reported
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
         for name, live in self.api.nodes.items():
+            live["metadata"]["labels"] = {"kubernetes.io/hostname": name}
             live["status"]["nodeInfo"] = {"machineID": f"m{name[1:]}", "bootID": f"b{name[1:]}"}
         self.ids: MachineIds | None = None
         monkeypatch.setattr(removing.machine, "read", lambda _: self.ids or self.seen[0].ids)
@@ -334,3 +336,122 @@ def test_only_a_dead_kubelet_takes_the_right_to_delete_pods(scene: Removed) -> N
     assert not [what for what in scene.did if what.startswith(("evict", "host", "delete"))]
     scene.api.pods, scene.api.lasts, scene.seen = [], 1, [NODE, STOPPED, BARE]
     assert scene.remove().ok
+
+
+# --- a host that is not the node's machine --------------------------------------------------------
+
+ELSEWHERE = MachineIds.of("m9", "b9")
+
+
+def at(ids: MachineIds, *seen: Survey) -> list[Survey]:
+    """Return what is seen, on a machine of these ids."""
+    return [replace(each, ids=ids) for each in seen]
+
+
+def silent(scene: Removed) -> None:
+    """Have the cluster hear nothing of its kubelet."""
+    scene.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+
+
+OTHERS = {
+    "bare, its own is silent": (ELSEWHERE, (BARE,), True),
+    "a node without a kubelet that runs": (ELSEWHERE, (DEAD, STOPPED, STOPPED, BARE), True),
+    "the node reports from elsewhere": (ELSEWHERE, (NODE, STOPPED, BARE), False),
+    "another node's": (MachineIds.of("m2", "b2"), (NODE, STOPPED, BARE), False),
+    "a clone": (MachineIds.of("m1", "b9"), (NODE, STOPPED, BARE), False),
+}
+
+
+@pytest.mark.parametrize(("ids", "seen", "unheard"), OTHERS.values(), ids=OTHERS)
+def test_a_host_that_is_another_machine_leaves_all_as_it_is(
+    scene: Removed, ids: MachineIds, seen: tuple[Survey, ...], unheard: bool
+) -> None:
+    """Its own machine's pods may write: what is seen elsewhere says nothing of them."""
+    dead(scene, *at(ids, *seen))
+    if unheard:
+        silent(scene)
+    error = scene.remove().error
+    assert isinstance(error, OtherMachineError)
+    assert "remove-node --offline --host-is-off --limit n1" in error.advice
+    assert scene.did == []
+    assert [p["metadata"]["name"] for p in scene.api.pods] == ["a"]
+
+
+def test_where_its_machine_is_not_known_its_pods_are_not_declared_dead(scene: Removed) -> None:
+    dead(scene)
+    del scene.api.nodes["n1"]["status"]["nodeInfo"]
+    error = scene.remove().error
+    assert isinstance(error, OtherMachineError)
+    assert error.message.endswith("the Node has no machine-id")
+    assert scene.did == []
+    dead(scene)
+    scene.api.pods = []
+    assert scene.remove().ok, "without pods nothing is declared dead"
+
+
+def test_a_live_kubelet_ends_its_pods_whatever_its_machine_is_called(scene: Removed) -> None:
+    for live in scene.api.nodes.values():
+        live["status"]["nodeInfo"] = {"machineID": "", "bootID": ""}
+    scene.api.pods = [pod("a")]
+    assert scene.remove().ok
+    assert "delete a at once" not in scene.did
+
+
+def test_a_machine_that_came_to_the_address_since_the_plan_is_seen_before_the_first_change(
+    scene: Removed,
+) -> None:
+    dead(scene)
+    found = removing.plan(scene.run(), Permits())
+    scene.ids = ELSEWHERE
+    error = removing.remove(scene.run(), found, Permits())["n1"].error
+    assert isinstance(error, OtherMachineError)
+    assert scene.did == []
+
+
+def test_a_machine_that_came_to_the_address_during_the_removal_declares_nothing_dead(
+    scene: Removed,
+) -> None:
+    dead(scene, DEAD, STOPPED, *at(ELSEWHERE, STOPPED, BARE))
+    error = scene.remove().error
+    assert isinstance(error, NotProvenDeadError)
+    assert "the Node has the machine-id m1, the host m9" in error.message
+    assert "--host-is-off" in error.advice
+    assert [p["metadata"]["name"] for p in scene.api.pods] == ["a"]
+    assert "n1" in scene.api.nodes
+
+
+def test_a_host_that_has_rebooted_is_the_same(scene: Removed) -> None:
+    dead(scene, *at(MachineIds.of("m1", "b7"), DEAD, STOPPED, STOPPED, BARE))
+    silent(scene)
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    assert "delete a at once" in scene.did
+
+
+def test_two_nodes_whose_addresses_lead_to_one_machine_are_not_both_removed(
+    scene: Removed,
+) -> None:
+    """One of them has no Node object: its host would be reset with the other's pods."""
+    del scene.api.nodes["n1"]
+    scene.seen = at(MachineIds.of("m2", "b2"), NODE, STOPPED, BARE)
+    error = scene.remove().error
+    assert isinstance(error, OtherMachineError)
+    assert "that host is the machine of the node n2" in error.message
+    assert scene.did == []
+
+
+# --- data that stays ------------------------------------------------------------------------------
+
+
+def test_volumes_of_a_node_that_was_drained_before_are_named(
+    scene: Removed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.api.volumes = [local_volume("n1"), local_volume("n2")]
+    found = scene.plan()
+    assert found.volumes == ("pv-n1 (claim shop/data)",)
+    removal._print({"n1": Outcome(found)})
+    assert (
+        "n1: no other node can have 1 volume of it, nor pods with them start elsewhere; a reset"
+        " leaves their data: pv-n1 (claim shop/data)\n"
+    ) in capsys.readouterr().out
+    assert removal._document({"n1": Outcome(found)})["nodes"][0]["volumes"] == [*found.volumes]

@@ -69,7 +69,7 @@ BARE = Survey(
         interfaces={"eth0": "2: eth0: <UP>"},
         filters={"iptables-nft": ADMINS},
         settings={FORWARD: "0"},
-    )
+    ),
 )
 
 

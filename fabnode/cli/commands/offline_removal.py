@@ -9,6 +9,7 @@ from ...deploy import offline_removal
 from ...util.fan_out import Outcome
 from ...util.words import counted
 from .. import app, plans
+from ..drain_view import bound_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +94,7 @@ def _lines(outcome: Outcome[OfflineRemoval], *, host_is_off: bool) -> list[str]:
         "its kube-proxy's rights revoked" if seen.proxy else "",
     ]
     lines.append(f"locked out: {', '.join(filter(None, parts)) or 'nothing would let it in'}")
+    lines += bound_lines(seen.volumes)
     pods = counted(len(seen.pods), "pod")
     shown = ", ".join(seen.pods)
     if seen.pods and not host_is_off:

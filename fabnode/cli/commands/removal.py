@@ -11,7 +11,7 @@ from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
 from ...util.words import counted
 from .. import app, exits, plans, reset_view
-from ..drain_view import HEADS, drains_of, lines, preview_document
+from ..drain_view import HEADS, bound_lines, drains_of, lines, preview_document
 from .offline_removal import remove_offline
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def _print(found: Mapping[str, Outcome[Removal]]) -> None:
 def _of_cluster(seen: Removal) -> list[str]:
     """Return what the cluster has of a node, and loses."""
     found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
+    found += bound_lines(seen.volumes)
     things = ["its Node object"] if seen.registered else []
     if seen.requests:
         things.append(counted(len(seen.requests), "signing request"))
@@ -113,6 +114,7 @@ def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
             each["proxy"] = seen.proxy
             each["goes_on"] = seen.goes_on
             each["no_kubelet"] = seen.no_kubelet
+            each["volumes"] = list(seen.volumes)
             each["drain"] = preview_document(seen.drain) if seen.drain else None
     return {"nodes": nodes}
 
