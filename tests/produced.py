@@ -179,6 +179,7 @@ PRODUCED: dict[str, dict[str, str]] = {
         "TooManyUnreadyError": ("test_a_node_that_is_down_counts_like_one_that_restarts[1-False]"),
     },
     "deploy/test_removing.py": {
+        "OtherMachineError": "test_a_host_that_is_another_machine_leaves_all_as_it_is[a clone]",
         "NotProvenDeadError": (
             "test_pods_of_which_anything_may_run_are_not_declared_dead[of another runtime]"
         ),

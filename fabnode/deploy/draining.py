@@ -241,7 +241,7 @@ def uncordon(run: Run) -> None:
 
 
 def declared_dead(live: Object) -> tuple[str, str]:
-    """Return what is to be said of a taint out-of-service that an uncordon leaves, and what next."""
+    """Return what to say of a taint out-of-service that an uncordon leaves, and what next."""
     key = operations.OUT_OF_SERVICE
     writer = operations.tainted_by(live)
     by = f" (taints were written by {writer} last)" if writer else ""

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..remote import machine
 from ..upkeep import operations
 from ..upkeep.departures import left
 from ..util.fan_out import Outcome
-from ..remote import machine
 from . import node_machine, run_rights, unended_pods
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError

@@ -1,10 +1,10 @@
 """
 Which machine a host is, and whether it is the one whose kubelet reports as a node.
 
-What is seen on a host says something about a node only where the two are one machine: an address may
-have been given to another since. Three ids are compared, as both sides have them, since each alone
-fails: clones share a machine-id, a reboot changes the boot id, containers on one kernel share that,
-and makers of boards give all of them one UUID.
+What is seen on a host says something about a node only where the two are one machine: an address
+may have been given to another since. Three ids are compared, as both sides have them, since each
+alone fails: clones share a machine-id, a reboot changes the boot id, containers on one kernel share
+that, and makers of boards give all of them one UUID.
 """
 
 from __future__ import annotations

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import draining
+from fabnode.deploy import cordon_plans, draining
 from fabnode.deploy.cordons import ForeignCordonError, NotANodeError
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.kube.client import ApiError
+from fabnode.upkeep import operations
 from fabnode.upkeep.departures import Permits
+from fabnode.upkeep.operations import Operation
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import budget_object, node, pod
 
@@ -381,3 +383,48 @@ def test_an_account_that_may_not_read_the_binding_is_told_of_none(
 ) -> None:
     with_binding(scene, monkeypatch, "n8").refused.add("get")
     assert draining.status(scene.run("n1"))[0].proxies == ()
+
+
+# --- what a removal that was cut off has left -----------------------------------------------------
+
+REMOVED, DEAD = "fabnode.io/removed", "node.kubernetes.io/out-of-service"
+
+
+def locked_out(scene: Scene, *, ours: bool, cordoned: bool = True) -> None:
+    """Have n1 be as an offline removal leaves it that was cut off before its Node object went."""
+    live = scene.api.nodes["n1"]
+    fields = {"what": "remove", "phase": "locking-out", "by": "a@b", "since": "2026-11-30"}
+    record = Operation(**fields, cordons=True, out_of_service=True if ours else None)
+    live["metadata"]["annotations"] = {operations.KEY: record.to_json()}
+    taints = [(REMOVED, "NoSchedule"), (REMOVED, "NoExecute"), (DEAD, "NoExecute"), ("gpu", "None")]
+    live["spec"]["taints"] = [{"key": key, "effect": effect} for key, effect in taints]
+    if cordoned:
+        live["spec"]["unschedulable"] = True
+
+
+@pytest.mark.parametrize("cordoned", [True, False])  # `kubectl uncordon` takes no taint
+def test_an_uncordon_takes_what_a_removal_that_was_cut_off_has_set(
+    scene: Scene, cordoned: bool
+) -> None:
+    locked_out(scene, ours=True, cordoned=cordoned)
+    (planned,) = cordon_plans.plan_uncordon(scene.run()).values()
+    assert planned.value
+    assert f"the taints {REMOVED} and {DEAD}" in planned.value.text
+    draining.uncordon(scene.run())
+    assert [t["key"] for t in scene.api.nodes["n1"]["spec"]["taints"]] == ["gpu"]
+    assert any(f"the taints {REMOVED} and {DEAD}" in text for text in scene.texts("changed"))
+    assert scene.texts("warning") == []
+
+
+def test_an_uncordon_leaves_the_taint_of_others_and_says_so(scene: Scene) -> None:
+    locked_out(scene, ours=False)
+    (planned,) = cordon_plans.plan_uncordon(scene.run()).values()
+    assert planned.value
+    assert planned.value.text.startswith("is uncordoned; ends: remove (locking-out) by a@b")
+    assert f"the taint {DEAD} stays" in planned.value.text
+    run = scene.run()
+    draining.uncordon(run)
+    assert [t["key"] for t in scene.api.nodes["n1"]["spec"]["taints"]] == [DEAD, "gpu"]
+    (warned,) = [event for event in run.journal.events if "stays" in event.text]
+    assert f"the taint {DEAD} stays" in warned.text
+    assert f"kubectl taint node n1 {DEAD}-" in str(warned.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from fabnode.ssh.errors import (
     UnknownHostKeyError,
     UnreachableError,
 )
+from fabnode.upkeep import operations
 from fabnode.util.errors import HostError
 from tests.support import certificate
 from tests.upkeep.pods import pod
@@ -195,6 +197,31 @@ def test_by_the_operators_word_they_are_declared_dead_before_the_node_goes(scene
     dead = [i for i, what in enumerate(scene.did) if "out-of-service:NoExecute" in what]
     assert dead
     assert dead[0] < scene.did.index("delete nodes n1")
+
+
+@pytest.mark.parametrize("admins", [False, True])
+def test_whose_that_taint_is_is_recorded_before_it_is_set(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch, admins: bool
+) -> None:
+    """By that `inv uncordon` takes it again where the removal goes no further."""
+    key = "node.kubernetes.io/out-of-service"
+    scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
+    live = scene.api.nodes["n1"]
+    if admins:
+        live["spec"]["taints"] = [{"key": key, "value": "nodeshutdown", "effect": "NoExecute"}]
+    recorded = []
+
+    def patch(path: str, body: Any) -> Any:
+        if record := body["metadata"].get("annotations", {}).get(operations.KEY):
+            live["metadata"]["annotations"] = {operations.KEY: record}
+            recorded.append((json.loads(record).get("out_of_service"), len(scene.did)))
+        return scene._api_patch(path, body)
+
+    monkeypatch.setattr(scene.api, "patch", patch)
+    scene.remove(host_is_off=True)
+    (set_at,) = [i for i, what in enumerate(scene.did) if f"{key}:NoExecute" in what][-1:]
+    ours = [at for own, at in recorded if own]
+    assert ours == ([] if admins else [set_at])
 
 
 def test_an_apiserver_that_does_not_know_that_taint_is_spared_it(scene: Offline) -> None:
