@@ -12,9 +12,9 @@ from fabnode.deploy.cordons import ForeignCordonError, NotANodeError
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.kube.client import ApiError
-from fabnode.upkeep import operations
 from fabnode.upkeep.departures import Permits
 from fabnode.upkeep.operations import Operation
+from fabnode.util.own_names import NODE_OPERATION
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import budget_object, node, pod
 
@@ -393,9 +393,9 @@ REMOVED, DEAD = "fabnode.io/removed", "node.kubernetes.io/out-of-service"
 def locked_out(scene: Scene, *, ours: bool, cordoned: bool = True) -> None:
     """Have n1 be as an offline removal leaves it that was cut off before its Node object went."""
     live = scene.api.nodes["n1"]
-    fields = {"what": "remove", "phase": "locking-out", "by": "a@b", "since": "2026-11-30"}
-    record = Operation(**fields, cordons=True, out_of_service=True if ours else None)
-    live["metadata"]["annotations"] = {operations.KEY: record.to_json()}
+    own = True if ours else None
+    record = Operation("remove", "locking-out", "a@b", "2026-11-30", True, out_of_service=own)
+    live["metadata"]["annotations"] = {NODE_OPERATION: record.to_json()}
     taints = [(REMOVED, "NoSchedule"), (REMOVED, "NoExecute"), (DEAD, "NoExecute"), ("gpu", "None")]
     live["spec"]["taints"] = [{"key": key, "effect": effect} for key, effect in taints]
     if cordoned:

@@ -29,8 +29,8 @@ from fabnode.ssh.errors import (
     UnknownHostKeyError,
     UnreachableError,
 )
-from fabnode.upkeep import operations
 from fabnode.util.errors import HostError
+from fabnode.util.own_names import NODE_OPERATION
 from tests.support import certificate
 from tests.upkeep.pods import pod
 
@@ -212,8 +212,8 @@ def test_whose_that_taint_is_is_recorded_before_it_is_set(
     recorded = []
 
     def patch(path: str, body: Any) -> Any:
-        if record := body["metadata"].get("annotations", {}).get(operations.KEY):
-            live["metadata"]["annotations"] = {operations.KEY: record}
+        if record := body["metadata"].get("annotations", {}).get(NODE_OPERATION):
+            live["metadata"]["annotations"] = {NODE_OPERATION: record}
             recorded.append((json.loads(record).get("out_of_service"), len(scene.did)))
         return scene._api_patch(path, body)
 

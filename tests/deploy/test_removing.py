@@ -17,6 +17,7 @@ from fabnode.deploy.resetting import ResetRefusedError
 from fabnode.deploy.unended_pods import NotProvenDeadError
 from fabnode.node.machine_ids import MachineIds
 from fabnode.node.surroundings import UnitState
+from fabnode.remote import machine
 from fabnode.remote.apply import Applied
 from fabnode.upkeep.departures import Permits
 from fabnode.util.fan_out import Outcome
@@ -54,7 +55,7 @@ class Removed(Scene):
             live["metadata"]["labels"] = {"kubernetes.io/hostname": name}
             live["status"]["nodeInfo"] = {"machineID": f"m{name[1:]}", "bootID": f"b{name[1:]}"}
         self.ids: MachineIds | None = None
-        monkeypatch.setattr(removing.machine, "read", lambda _: self.ids or self.seen[0].ids)
+        monkeypatch.setattr(machine, "read", lambda _: self.ids or self.seen[0].ids)
         monkeypatch.setattr(resetting, "survey", self._survey)
         monkeypatch.setattr(host_changes, "apply", self._apply)
         monkeypatch.setattr(baselines, "find", lambda *_: None)
