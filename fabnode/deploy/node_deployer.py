@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ..kube import node_status
 from ..node import layout
 from ..node.facts import Facts
-from ..node.plan import Plan
-from ..node.resources import File, Image
+from ..node.plan import Change, Plan
+from ..node.resources import File, Image, Trace
 from ..pki.certificates import (
     NO_CERTIFICATE,
     CertificateFile,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .cluster_session import ClusterSession
     from .relay import Relay
 
+_FORGET_SECONDS = 150
 # Checks report those that don't come up in 15 s.
 _AWAIT_ACTIVE = "n=0; until {{ {active}; }} || [ $n -ge 150 ]; do sleep 0.1; n=$((n + 1)); done"
 
@@ -170,6 +171,14 @@ class NodeDeployer:
         """
         return self._planner.plan(renewal, upgrades=upgrades)
 
+    def changes(self, *, seen_within: float) -> Plan:
+        """
+        Return what would be changed, and no more. Changes nothing.
+
+        :param seen_within: seconds; what was found of a node so long ago is not probed again.
+        """
+        return self._planner.changes(seen_within=seen_within)
+
     def run_hooks(self, order: str, step: Step) -> None:
         """Run the commands that are due before or after a step. Raises HookError."""
         self._hooks.run(order, step)
@@ -199,7 +208,10 @@ class NodeDeployer:
             self._proof.prove_left()
         self._hooks.due = shown.hooks
         self._hooks.run("after", preflight.STEP)
-        found = self.facts
+        found, kept = self.facts, self.kept
+        if not kept:
+            unfinished.forget(self.config, self.node.name)
+        forgets = bool(kept) and renewal == KEEP and self._planner.completes and not upgrades
         bound = self._bind_proxy_again(shown)
         if shown.plan.empty:
             if shown.labels:
@@ -207,7 +219,8 @@ class NodeDeployer:
                 self._hooks.make_due(shown.hooks)
             labelled = self._settle()
             self._session.admission.tidy(self.node)
-            return Deployed(found, changed=labelled or bound)
+            forgot = forgets and self._forget_kept()
+            return Deployed(found, changed=labelled or bound or forgot)
         with self._journal.step(self.node.name, rbac.STEP.name, "waiting for rights"):
             self._session.guard.obtain()
             before_change()
@@ -237,7 +250,31 @@ class NodeDeployer:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._session.admission.tidy(self.node, unproved=self._proof.unproved)
         unfinished.end(self.config, self.node.name)
+        if forgets:
+            self._forget_kept()
         return Deployed(found, changed=True)
+
+    def _forget_kept(self) -> bool:
+        """
+        Forget what ran before an upgrade: the node is Ready, and nothing is left to change.
+
+        A later upgrade would go back to it, over all releases that came since. Return whether it
+        was: not while that upgrade is on the record, which goes on with it.
+        """
+        from . import host_changes
+
+        name = self.node.name
+        self._session.guard.obtain()
+        if not self._planner.joins or self._session.nodes.upgrades(name, now=True):
+            return False
+        trace = Trace("forgotten", "what ran before an upgrade", (), timeout=_FORGET_SECONDS)
+        change = Change(trace, "remove", "it runs what is configured")
+        text = "what it ran before an upgrade is forgotten"
+        plan, journal = Plan(name, (change,)), self._journal
+        host_changes.carry_out(self.config, journal, self.host, plan, ready.STEP.name, text)
+        self._planner.touched = True
+        unfinished.forget(self.config, name)
+        return True
 
     def bring_images(self, planned: NodePlan) -> bool:
         """

@@ -144,6 +144,24 @@ class NodePlanner:
 
         return kept_set.read_tag(found.content or b"")
 
+    @property
+    def completes(self) -> bool:
+        """Whether the run carries out all steps: nothing of a node is left to other runs."""
+        return set(self._all_steps) <= set(self.steps)
+
+    def _left_over(self) -> tuple[Finding, ...]:
+        """Name what the host keeps of an upgrade that nobody has proved, and what becomes of it."""
+        if not (tag := self.kept):
+            return ()
+        from ..upkeep import kept_set
+
+        text, again = kept_set.left_over(tag), program.task(f"upgrade --limit {self.node.name}")
+        if self._session.nodes.upgrades(self.node.name):
+            return (Finding("warning", text, f"{again} goes on with it"),)
+        if self.completes and self.joins:
+            text = f"{text}: this forgets it, once the node is Ready with all that is configured"
+        return (Finding("warning", text, f"{again} proves the node first, and can go back"),)
+
     def symptoms(self, place: ProbeTargets) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
         from ..remote.symptoms import probe_symptoms
@@ -172,13 +190,28 @@ class NodePlanner:
         self.probe()
         planned = self.hooked(self.compare(renewal), renewal)
         change = self.version_change(planned)
-        findings = (*(() if upgrades else self._undrained(change)), *self.findings(renewal))
+        undrained = () if upgrades else self._undrained(change)
+        left_over = () if upgrades or renewal != KEEP else self._left_over()
+        findings = (*undrained, *left_over, *self.findings(renewal))
         if renewal != KEEP and any(finding.level == "error" for finding in findings):
             # What lacks before it can be renewed is a deployment's plan, not that of a renewal.
             planned = NodePlan(Plan(self.node.name), {})
         if not planned.empty:  # a deployment asks this before its first change
             findings += self._session.guard.policy_findings()
         return replace(planned, findings=findings, kept=self._kept(renewal), change=change)
+
+    def changes(self, *, seen_within: float) -> Plan:
+        """
+        Return what would be changed, by itself. Changes nothing.
+
+        :param seen_within: a probe of so many seconds ago will do, where nothing was changed since.
+        """
+        self._see(seen_within)
+        return self.compare().plan
+
+    def _see(self, seen_within: float) -> None:
+        if self.touched or time.monotonic() - self._seen > seen_within:
+            self.probe()
 
     def judged(
         self, renewal: Renewal, *, seen_within: float = 0.0, upgrades: bool = False
@@ -191,9 +224,9 @@ class NodePlanner:
         :raises PreflightError: something forbids it.
         """
         with self.journal.step(self.node.name, preflight.STEP.name) as log:
-            if self.touched or time.monotonic() - self._seen > seen_within:
-                self.probe()
-            findings = self.findings(renewal)
+            self._see(seen_within)
+            left_over = () if upgrades or renewal != KEEP else self._left_over()
+            findings = (*left_over, *self.findings(renewal))
             for finding in findings:
                 if finding.level == "warning":
                     log.warn(finding.text, finding.fix)

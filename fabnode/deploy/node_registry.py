@@ -175,6 +175,18 @@ class Nodes:
         """Return whether a node had a Node object when the run began."""
         return name in self._snapshot().nodes
 
+    def upgrades(self, name: str, *, now: bool = False) -> bool:
+        """
+        Return whether an upgrade of a node is on its record.
+
+        :param now: as it is now, not as it was when the run began.
+        """
+        from ..upkeep import operations  # few runs ask
+
+        live = self._api.find(f"{node_status.NODES}/{name}") if now else None
+        found = operations.read(live if now and live else self._snapshot().nodes.get(name) or {})
+        return found is not None and found.what == "upgrade"
+
     def reported_versions(self, name: str) -> Versions:
         """Return the releases that a node reported when the run began."""
         return node_status.versions(self._snapshot().nodes.get(name) or {})

@@ -151,8 +151,9 @@ def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
             todo = replace(todo, refusals=(_DOCKER, *todo.refusals))
         others = foreign(seen, scope)
         if not (todo.changes or seen.own):
-            # The run that recorded it was cut off right after its last change.
+            # The run that recorded it ended before it could say so.
             unfinished.end(run.config, host.name)
+            unfinished.forget(run.config, host.name)
         count = len(todo.changes)
         log.note(f"{count} things to remove or put back" if count else "nothing of a node is there")
     return Resettable(seen, scope, todo, others, copied is not None)
@@ -210,6 +211,7 @@ def reset_host(
             raise NotResetError(f"still there: {_named(there)}")
         log.note("nothing of a node is left" if done else "nothing was there")
     unfinished.end(run.config, host.name)
+    unfinished.forget(run.config, host.name)
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)
     things = [change for change in done if change.kind not in _NO_THINGS]

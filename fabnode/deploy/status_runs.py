@@ -1,8 +1,9 @@
 """
 What is in flight on nodes: as their Node objects have it, and what these can't tell.
 
-An interrupted reset, and a removal whose Node object has gone, stand with the deployer that began
-them and on the host. A host is asked where this deployer knows nothing and its node is no use.
+An interrupted reset, a removal whose Node object has gone, and an upgrade whose cordon was lifted
+stand with the deployer that began them and on the host. A host is asked where this deployer knows
+nothing and its node is no use.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..ssh.connections import Access
 from ..ssh.host import Host
+from ..util import program
 from ..util.errors import FabnodeError
 from . import draining, unfinished
 
@@ -37,9 +39,17 @@ def status(run: Run) -> Status:
     }
     ask = [node for node in run.nodes if records.get(node.name) == ""]
     records.update(_recorded(run, ask))
-    return replace(
-        found, nodes=tuple(_with(each, records.get(each.node, "")) for each in found.nodes)
-    )
+    nodes = (_with(each, records.get(each.node, "")) for each in found.nodes)
+    return replace(found, nodes=tuple(_keeping(run, each) for each in nodes))
+
+
+def _keeping(run: Run, each: InFlight) -> InFlight:
+    """Name a set that is kept there, as this deployer knows it; while a record does, that does."""
+    text = "" if each.operation else unfinished.kept(run.config, each.node)
+    if not text:
+        return each
+    again = program.task(f"upgrade --limit {each.node}")
+    return replace(each, operation=f"unfinished: {text}: {again} goes on")
 
 
 def _with(each: InFlight, record: str) -> InFlight:

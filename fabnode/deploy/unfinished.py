@@ -1,5 +1,5 @@
 """
-Records of resets that were begun: on the host, and with the deployer that began it.
+Records of resets that were begun, on the host and with the deployer that began it; of sets kept.
 
 Neither needs the cluster, which knows nothing of a reset, and of a removal nothing any more once
 its Node object has gone. Each is written before the first change, and goes with the last one or
@@ -58,6 +58,28 @@ def end(config: Config, node: str) -> None:
         _path(config, node).unlink(missing_ok=True)
 
 
+def keep(config: Config, node: str, text: str) -> None:
+    """Record with this deployer that a host keeps what ran before an upgrade; it says so itself."""
+    path = _path(config, node, _KEPT)
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(f"{text}\n", "utf-8")
+
+
+def forget(config: Config, node: str) -> None:
+    """Forget what is kept there: it is not any more."""
+    with suppress(OSError):
+        _path(config, node, _KEPT).unlink(missing_ok=True)
+
+
+def kept(config: Config, node: str) -> str:
+    """Return what this deployer has recorded of a set that a host keeps; empty: there is none."""
+    try:
+        return shown(_path(config, node, _KEPT).read_text("utf-8", "replace"))
+    except OSError:
+        return ""
+
+
 def find(config: Config, node: str) -> str:
     """Return what this deployer has recorded of a node; empty: nothing is unfinished."""
     try:
@@ -89,8 +111,9 @@ def in_flight(node: str, text: str) -> str:
 
 
 _TASKS = frozenset({"reset", "remove-node"})
+_RESETS, _KEPT = "unfinished", "kept"
 
 
-def _path(config: Config, node: str) -> Path:
+def _path(config: Config, node: str, kind: str = _RESETS) -> Path:
     cluster = hashlib.sha256(config.ca_pem).hexdigest()[:16]
-    return state_dir() / "unfinished" / f"{node}-{cluster}.txt"
+    return state_dir() / kind / f"{node}-{cluster}.txt"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..kube import node_status
 from ..node.plan import Change, Plan
-from ..node.resources import Binary, File, Trace
+from ..node.resources import Binary, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
@@ -28,7 +28,7 @@ from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from ..util.words import counted
-from . import host_changes, run_rights
+from . import host_changes, run_rights, unfinished
 from .draining import CORDON, DRAIN, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
@@ -63,6 +63,7 @@ _WAY_BACK: Final = {
     False: "it goes back to what it runs now under its pods, with the kubelet's state files as they"
     " are then",
 }
+_DOCKERS = "containers of the node's own pods are docker's, which run on meanwhile"
 _NAMED = 8  # programs of a folder
 _FRESH = 120.0  # seconds that what was found of a node holds, while this run changes the cluster
 
@@ -317,16 +318,19 @@ class _Node:
         operation = self._emptied(drains=extent.drains)
         operation = replace(operation, drained=extent.drains, ends_pods=extent.ends_pods)
         operation = self._record(operation, CHANGING)
-        kept = self._kept(operation, planned, extent)
         try:
+            # What was planned may be hours old: what has drifted since is replaced as well.
+            kept = self._kept(operation, self._deployer.changes(seen_within=_FRESH / 2), extent)
             self._carry_out(UPGRADE, kept, text=f"what it runs is kept ({kept.name})")
         except FabnodeError:
             if not resumed:  # nothing was changed
                 self._using.uncordon(self._name, operation)
             raise
+        unfinished.keep(self._run.config, self._name, kept_set.origin(kept_set.tag(operation)))
         try:
             if planned.change.ends_pods:
-                self._carry_out(UPGRADE, *self._ended(), text="its own pods are ended")
+                ends = "its own pods are ended" if self._ends_pods else "its kubelet is stopped"
+                self._carry_out(UPGRADE, *self._ended(), text=ends)
             if planned.change.older:
                 self._carry_out(UPGRADE, *self._stateless(), text="its state files are set aside")
             self._deployer.deploy(
@@ -365,6 +369,8 @@ class _Node:
     def _effects(self, planned: NodePlan) -> tuple[str, ...]:
         change = planned.change
         effects = change.effects
+        if change.ends_pods and not self._ends_pods:
+            effects = (*effects, _DOCKERS)
         if restarts.restarts_containers(effects):
             effects = restarts.counted_effects(effects, self._using.evictions.pods(self._name))
         started = {each.name for each in planned.plan.restarts}
@@ -396,26 +402,18 @@ class _Node:
                 self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
         return operation
 
-    def _kept(self, operation: Operation, planned: NodePlan, extent: Extent) -> Change:
+    def _kept(self, operation: Operation, changes: Plan, extent: Extent) -> Change:
         """
-        Return the change that keeps what runs: what is replaced, and the kubelet's own state.
+        Return the change that keeps what runs: what is replaced or removed, the kubelet's state.
 
         That is not kept where pods stay: it tells which of them has which CPUs, memory and devices,
         and is of use only as it is then. Patch releases of a minor read each other's: they bring
         fixes alone (sig-release, cherry-picks.md).
         """
-        changes = planned.plan.changes
-        files = [
-            change.name
-            for change in changes
-            if isinstance(change.resource, Binary)
-            or (isinstance(change.resource, File) and not change.resource.secret)
-        ]
+        units, files = kept_set.contents(changes)
         state = [f"={path}" for path in self._state_files()] if extent.drains else []
-        units = [change.name for change in planned.plan.restarts]
-        if kubelet.UNIT not in units:
-            units.append(kubelet.UNIT)  # it may be stopped for the runtime's sake
-        words = (kept_set.tag(operation), *units, *files, *state)
+        # The kubelet may be stopped for the runtime's sake.
+        words = (kept_set.tag(operation), *dict.fromkeys((*units, kubelet.UNIT)), *files, *state)
         return _trace("kept", f"{len(files)} files", words, "keep", "what it runs now")
 
     def _state_files(self) -> list[str]:
@@ -433,11 +431,21 @@ class _Node:
         return _trace("halted", kubelet.UNIT, (kubelet.UNIT,), "stop", "what it reads changes")
 
     def _ended(self) -> tuple[Change, ...]:
-        """Return the changes that stop the kubelet, and end what pods of the node's own run."""
+        """
+        Return the changes that stop the kubelet, and end what pods of the node's own run.
+
+        Docker is the host's own, and so are its containers.
+        """
+        if not self._ends_pods:
+            return (self._halted(),)
         programs = self._run.config.paths.programs
         words = (f"{programs}/ctr", f"{programs}/crictl")
         why = "ended: what runs them changes"
         return (self._halted(), _trace("pods", "pods of the node's own", words, "remove", why))
+
+    @property
+    def _ends_pods(self) -> bool:
+        return self._deployer.node.runtime.name == "containerd"
 
     def _prove(self, planned: NodePlan) -> None:
         wanted = self._run.config.cluster.version
@@ -497,6 +505,7 @@ class _Node:
     def _forget(self) -> None:
         forgotten = _trace("forgotten", "what it ran", (), "remove", "it is proved")
         self._carry_out(UPGRADE, forgotten, text="what was kept is removed")
+        unfinished.forget(self._run.config, self._name)
 
     def _forget_or_warn(self) -> None:
         try:

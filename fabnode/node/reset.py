@@ -37,6 +37,7 @@ _VALUE = re.compile(r"[0-9 \t-]{1,60}", re.ASCII)
 # What has to be seen whole: what is not there, a reset leaves, or deletes as if nobody used it.
 _NEEDED_WHOLE = ("all", "filter", "nft", "mount", "sandbox", "interface", "unit", "path", "filled")
 _PODS_SECONDS, _UNIT_SECONDS = 900, 130
+_SHORT, _SHOWN = 12, 5  # of ids of others' containers: letters, and how many
 _GRACE = 30  # seconds for a container that is told to end: Kubernetes' default for pods
 
 
@@ -183,6 +184,15 @@ class _Planner:
                     f" not fabnode's, in the namespace {name}",
                     f"see `{self.scope.ctr} -n {name} containers ls`, and move or remove them",
                 )
+        if survey.containers:
+            named = ", ".join(each[:_SHORT] for each in survey.containers[:_SHOWN])
+            more = len(survey.containers) - _SHOWN
+            yield Refusal(
+                f"its containerd holds containers that are no pod's, in the namespace"
+                f" k8s.io: {named}{f' and {more} more' if more > 0 else ''}",
+                f"see `{self.scope.ctr} -n k8s.io containers info {survey.containers[0]}` (such are"
+                " those of `nerdctl -n k8s.io`), and move or remove them",
+            )
         for path in self.scope.trees:
             if path in now.paths and now.paths[path].kind == "symlink":
                 yield Refusal(

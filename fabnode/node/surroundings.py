@@ -150,6 +150,7 @@ class Survey:
     :param kept: files that a deployment replaced and that wait to be put back, by their paths.
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.
+    :param containers: ids of those in the kubelet's that are no pod's, whoever runs them there.
     :param shims: how many processes hold containers of this containerd's.
     :param processes: how many there are in cgroups of the kubelet's pods, whatever started them.
     :param cgroups: of the kubelet's pods. :param untrusted: programs that others may have written,
@@ -166,6 +167,7 @@ class Survey:
     kept: Mapping[str, PathFact] = field(default_factory=dict)
     sandboxes: tuple[Sandbox, ...] | None = None
     namespaces: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    containers: tuple[str, ...] = ()
     shims: int = 0
     processes: int = 0
     cgroups: tuple[str, ...] = ()

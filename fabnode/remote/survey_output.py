@@ -154,6 +154,7 @@ class _Found:
     managed: set[str] = field(default_factory=set)
     sandboxes: list[Sandbox] = field(default_factory=list)
     namespaces: dict[str, tuple[int, int]] = field(default_factory=dict)
+    containers: list[str] = field(default_factory=list)
     answers: bool = False
     shims: int = 0
     processes: int = 0
@@ -194,6 +195,8 @@ class _Found:
                 self.sandboxes.append(Sandbox(name, namespace, pod, daemon == "1", netns))
             case ["ids", machine, boot, hardware]:
                 self.ids = MachineIds.of(machine, boot, hardware)
+            case ["others_container", name] if _NAME.fullmatch(name):
+                self.containers.append(name)
             case ["shims", count]:
                 self.shims = _whole(count)
             case ["processes", count]:
@@ -216,6 +219,7 @@ class _Found:
             managed=frozenset(self.managed),
             sandboxes=tuple(self.sandboxes) if self.answers else None,
             namespaces=self.namespaces,
+            containers=tuple(self.containers),
             shims=self.shims,
             processes=self.processes,
             cgroups=tuple(self.cgroups),

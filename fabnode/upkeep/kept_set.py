@@ -1,17 +1,23 @@
 """
 What a host keeps of before an upgrade, and what its restore does to the pods that run there. Pure.
 
-The set is on the host from before the first change until the node is proved; it outlives the record
-on the Node object, which ends with the cordon. A run that finds one without a record that belongs
+The set is on the host from before the first change until the node is proved, or a deployment has
+made it Ready with nothing left to change; it outlives the record on the Node object, which ends
+with the cordon. A run that finds one without a record that belongs
 to it does not know what was changed, and takes it that everything was.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ..node.resources import Absent, Binary, File, RemovedUnit, Retired, Unit
 from .objects import line
 from .operations import Operation
+
+if TYPE_CHECKING:
+    from ..node.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,34 @@ def extent(*, drains: bool, ends_pods: bool, recorded: Operation | None, kept: s
     return Extent(drains or recorded.drained, ends_pods or recorded.ends_pods is not False)
 
 
+def contents(plan: Plan) -> tuple[list[str], list[str]]:
+    """
+    Return units and files of a host that a set holds before a plan is carried out.
+
+    Of units, those that are removed come first: others may not work without. A secret that is
+    replaced is left out, for what is new does for the old programs as well and no copy is made;
+    one that is removed they would lack, and one that is new is removed on the way back.
+    A certificate that is removed for its unit to make another is replaced.
+    """
+    gone: list[str] = []
+    started: list[str] = []
+    files: list[str] = []
+    for change in plan.changes:
+        match change.resource:
+            case RemovedUnit(name=name, path=path):
+                gone.append(name)
+                files.append(path)
+            case Unit(name=name):
+                started.append(name)
+            case File(path=path, secret=secret) if not secret or change.action == "create":
+                files.append(path)
+            case Binary(path=path) | Retired(path=path) | Absent(path=path, remade_by=""):
+                files.append(path)
+            case _:
+                pass
+    return [*gone, *started], files
+
+
 def tag(operation: Operation) -> str:
     """Return by what a host knows the set that an operation kept there."""
     return f"{operation.since} {operation.by}"
@@ -55,5 +89,14 @@ def read_tag(content: bytes) -> str:
 
 def origin(kept: str) -> str:
     """Return by whom a set was kept, and when, as operations are shown."""
+    return _of(kept).text
+
+
+def left_over(kept: str) -> str:
+    """Return what a host keeps of an upgrade that nobody has proved, in a clause."""
+    return f"its host keeps what ran before an upgrade {_of(kept).origin}, which is not proved"
+
+
+def _of(kept: str) -> Operation:
     since, _, by = kept.partition(" ")
-    return Operation("upgrade", "its host keeps what ran before", by, since, cordons=False).text
+    return Operation("upgrade", "its host keeps what ran before", by, since, cordons=False)

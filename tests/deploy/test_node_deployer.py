@@ -119,7 +119,7 @@ class Scene:
 
         self.holder = Holder.HOST
         self.certified = False
-        self.gone = False
+        self.gone = self.upgrading = False
         self.lost, self.binds = False, True
         self.turns: list[bool] = []
         self.runs = Versions(None)
@@ -141,6 +141,7 @@ class Scene:
                 wait_ready=recorded("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,
                 was_registered=lambda _: not self.gone,
+                upgrades=lambda _, now=False: self.upgrading,
                 label=recorded("label", lambda *_: ""),
                 label_changes=lambda _: (),
                 machine_ids=lambda *_: {},

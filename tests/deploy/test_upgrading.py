@@ -60,6 +60,7 @@ class Upgraded(Scene):
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **settings: Any) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         super().__init__(monkeypatch, timeouts={"drain": 3, "ready": 1}, **settings)
         self.tmp_path = tmp_path
         self.wanted = Versions(NEW, "containerd", Release.parse("2.3.4"))
@@ -71,6 +72,7 @@ class Upgraded(Scene):
         self.own_names: set[str] = set()
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
+        self.more: list[Change] = []  # what else is planned
         self.kept: dict[str, str] = {}  # tags of what hosts keep
         self.seen_within: list[float] = []
         self.network_fails = False
@@ -79,6 +81,7 @@ class Upgraded(Scene):
         self.on_back: Callable[[str], None] = lambda _: None
         self.on_forget: Callable[[str], None] = lambda _: None
         self.on_keep: Callable[[str], None] = lambda _: None
+        self.on_changes: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
         monkeypatch.setattr(node_proof, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
@@ -143,8 +146,13 @@ class Upgraded(Scene):
             change = version_change(old, self.wanted)
             found = self.findings.get(name, ())
             own = name in self.own_names
-            plan = Plan(name, changes)
+            plan = Plan(name, (*changes, *self.more))
             return NodePlan(plan, {}, findings=found, change=change, own_name=own)
+
+        def changes(*, seen_within: float) -> Plan:
+            assert seen_within < 120
+            self.on_changes(name)
+            return plan(upgrades=True).plan
 
         def deploy(
             *, before_change: Callable[[], None], seen_within: float, upgrades: bool
@@ -162,6 +170,7 @@ class Upgraded(Scene):
             node=host.node,
             facts=SimpleNamespace(clock_offset=0.0),
             plan=plan,
+            changes=changes,
             deploy=deploy,
             bring_images=lambda _: self.did.append(f"images {name}"),
             probe=lambda: None,

@@ -174,6 +174,16 @@ def test_containers_and_images_of_others_in_the_same_containerd_refuse_it(
     assert [("namespace moby" in r.text) for r in plan(found).refusals] == [True] * refused
 
 
+def test_containers_beside_those_of_pods_refuse_it() -> None:
+    """They would lose their containerd, and what it keeps of them."""
+    ids = tuple(f"{number}{'a' * 63}" for number in range(7))
+    found = survey(sandboxes=(), namespaces={"k8s.io": (7, 9)}, containers=ids)
+    (refusal,) = plan(found).refusals
+    assert "holds containers that are no pod's, in the namespace k8s.io: 0aaaaaaaaaaa" in refusal.text
+    assert refusal.text.endswith(", 4aaaaaaaaaaa and 2 more")
+    assert ids[0] in refusal.fix
+
+
 def test_pods_that_have_not_left_are_told_to_end_before_they_are_killed() -> None:
     odd = Sandbox("s4", "shop", 'x","y', daemon=False)
     todo = plan(survey(sandboxes=(*PODS, odd)))

@@ -336,6 +336,23 @@ def test_others_containers_that_cannot_be_listed_are_no_none(
 
 
 @only_root
+def test_containers_in_the_kubelets_namespace_that_are_no_pods_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    tools.add("systemctl", f"cat {tmp_path}/units")
+    monkeypatch.setattr(layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    neither = "*kind?!=sandbox,labels*kind?!=container"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        tools.add("ctr", f"case $* in *k8s.io*{neither}) echo admins ;; esac")
+        assert surveyed(["sh"], tools, tmp_path).containers == ("admins",)
+        tools.add("ctr", f"case $* in *{neither}) exit 1 ;; esac")
+        assert "sandbox" in surveyed(["sh"], tools, tmp_path).now.cut
+
+
+@only_root
 @pytest.mark.parametrize("name", ["ctr", "crictl"])
 @pytest.mark.parametrize("way", [*WAYS, "roots"])
 def test_programs_that_others_may_have_written_are_not_run_for_a_survey(

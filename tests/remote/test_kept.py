@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fabnode.node.facts import Facts, PathFact, UnitFact
 from fabnode.node.plan import Change, Plan
-from fabnode.node.resources import File, Trace, Unit
+from fabnode.node.resources import Absent, File, RemovedUnit, Trace, Unit
 from fabnode.remote.apply import apply
 from fabnode.ssh.errors import ApplyError
 
@@ -64,6 +65,130 @@ def test_a_set_goes_back_as_a_whole(node: Node) -> None:
         f"systemctl reset-failed -- {PROXY}",
         f"systemctl restart -- {PROXY}",
     ]
+
+
+class Units:
+    """Stands in for systemd: a folder of units that run, and one of those enabled; by their files."""
+
+    def __init__(self, node: Node, folder: Path) -> None:
+        self.files = node.root_dir / "systemd/system"
+        self.on, self.enabled = folder / "on", folder / "enabled"
+        for each in (self.files, self.on, self.enabled):
+            each.mkdir(parents=True)
+        on, enabled, files = self.on, self.enabled, self.files
+        node.tools.add(
+            "systemctl",
+            f"""for unit; do :; done
+there() {{ [ -e {files}/$unit ] || {{ echo "Unit $unit not found." >&2; exit 5; }}; }}
+case $1 in
+show)
+	case $* in
+	*LoadState*) [ -e {files}/$unit ] && echo LoadState=loaded || echo LoadState=not-found ;;
+	*) if [ -e {on}/$unit ]; then {RUNNING}; else echo ActiveState=inactive; fi ;;
+	esac ;;
+is-enabled) there; [ -e {enabled}/$unit ] && echo enabled || {{ echo disabled; exit 1; }} ;;
+restart) there; touch {on}/$unit ;;
+stop) there; rm -f {on}/$unit ;;
+enable) there; touch {enabled}/$unit ;;
+disable) there; rm -f {enabled}/$unit; case $* in *--now*) rm -f {on}/$unit ;; esac ;;
+esac""",
+        )
+
+    def make(self, name: str, *, runs: bool = True, enabled: bool = True) -> str:
+        path = self.files / name
+        path.write_text(f"old {name}")
+        if runs:
+            (self.on / name).touch()
+        if enabled:
+            (self.enabled / name).touch()
+        return str(path)
+
+    @property
+    def state(self) -> dict[str, str]:
+        """Units with a file that run or are enabled, or both."""
+        names = {p.name for folder in (self.files, self.on, self.enabled) for p in folder.iterdir()}
+        return {
+            name: " ".join(f.name for f in (self.on, self.enabled) if (f / name).exists())
+            for name in sorted(names)
+        }
+
+
+@pytest.fixture
+def units(node: Node, tmp_path: Path) -> Units:
+    return Units(node, tmp_path / "units")
+
+
+def test_a_unit_that_was_removed_runs_again(node: Node, units: Units) -> None:
+    """No more kube-proxy with this upgrade, which fails: else the node has no Services."""
+    kubelet, proxy = units.make(KUBELET), units.make(PROXY)
+    program, secret = put(node, "bin/kube-proxy", "old"), put(node, "proxy.pem", "key")
+    Path(secret).chmod(0o600)
+    before = units.state
+    carry_out(node, "kept", "tag", PROXY, KUBELET, kubelet, proxy, program, secret)
+    node.apply(
+        RemovedUnit(PROXY, proxy, ""),
+        *(Absent(path) for path in (secret, program)),
+        facts=Facts(
+            known=True,
+            paths=dict.fromkeys((proxy, secret, program), PathFact("file", 0o600)),
+            units={PROXY: UnitFact("loaded", "active", "running", "enabled")},
+        ),
+    )
+    assert units.state == {KUBELET: "on enabled"}
+    for _ in range(2):
+        carry_out(node, "set kept", "tag")
+        assert units.state == before
+        assert [read(path) for path in (proxy, program, secret)] == [f"old {PROXY}", "old", "key"]
+        assert Path(secret).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_unit_that_is_new_goes_and_keeps_no_other_down(
+    node: Node, units: Units, *, older: bool
+) -> None:
+    """`older`: a set that an earlier fabnode kept, which did not say what was new."""
+    units.make(KUBELET)
+    balancer = "apiserver-balancer.service"
+    path = str(units.files / balancer)
+    carry_out(node, "kept", "tag", balancer, KUBELET, path)
+    if older:
+        kept = node.state / "kept/list"
+        lines = [line.replace("new ", "unit ") for line in kept.read_text().splitlines()]
+        kept.write_text("".join(f"{x}\n" for x in lines if not x.startswith(("en", "dis"))))
+    units.make(balancer)
+    (units.on / KUBELET).unlink()  # halted, until what it reads is back
+    for _ in range(2):
+        carry_out(node, "set kept", "tag")
+        assert units.state == {KUBELET: "on enabled"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "enabled", "back"),
+    [(False, False, ""), (True, False, "on"), (False, True, "on enabled")],
+)
+def test_a_unit_is_as_it_was(
+    node: Node, units: Units, *, runs: bool, enabled: bool, back: str
+) -> None:
+    """One that would start at the next boot starts now."""
+    units.make(KUBELET)
+    path = units.make(PROXY, runs=runs, enabled=enabled)
+    carry_out(node, "kept", "tag", PROXY, KUBELET, path)
+    units.make(PROXY)
+    carry_out(node, "set kept", "tag")
+    assert units.state == {KUBELET: "on enabled", PROXY: back}
+
+
+def test_one_that_does_not_start_keeps_no_other_down(node: Node, units: Units) -> None:
+    units.make(KUBELET)
+    path = units.make(PROXY)
+    carry_out(node, "kept", "tag", PROXY, KUBELET, path)
+    (units.on / KUBELET).unlink()
+    systemctl = node.tools.folder / "systemctl"
+    broken = f"case $* in restart*{PROXY}) echo 'Job failed.'; exit 1 ;; esac\nfor unit; do :; done"
+    systemctl.write_text(systemctl.read_text().replace("for unit; do :; done", broken))
+    with pytest.raises(ApplyError, match="Job failed"):
+        carry_out(node, "set kept", "tag")
+    assert units.state[KUBELET] == "on enabled"
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646])

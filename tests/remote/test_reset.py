@@ -237,6 +237,7 @@ def test_a_unit_that_does_not_stop_ends_it(node: Node) -> None:
 
 CTR = r"""
 case "$*" in
+*"containers ls"*"!="*) ;;
 *"containers ls"*sandbox*) cat $PODS ;;
 *"containers ls"*) cat $PODS ;;
 *"tasks ls"*) cat $PODS ;;
@@ -335,6 +336,53 @@ def test_shims_that_stay_behind_are_ended_and_dockers_are_not(
             each.wait()
 
 
+# As containerd filters: by the presence of a label, or by what it is not.
+LABELLED = r"""
+others='!=sandbox,labels."io.cri-containerd.kind"!=container'
+case "$*" in
+*"containers ls"*"$others") cat $OTHERS ;;
+*"containers ls"*sandbox*) head -n 1 $PODS ;;
+*"containers ls"*kind*) cat $PODS ;;
+*"containers ls"*|*"tasks ls"*) cat $PODS $OTHERS ;;
+*"tasks delete"*|*"containers delete"*) for id; do :; done; sed -i "/^$id$/d" $PODS $OTHERS ;;
+esac
+"""
+
+
+@only_root
+@pytest.mark.parametrize("kind", ["sandboxes", "pods"])
+def test_containers_of_others_beside_pods_are_neither_ended_nor_deleted(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: TraceKind
+) -> None:
+    """`nerdctl -n k8s.io`: they are in the kubelet's namespace, and no pod's."""
+    for name, ids in (("PODS", "s1\nc1\n"), ("OTHERS", "admins\n")):
+        (tmp_path / name).write_text(ids)
+        monkeypatch.setenv(name, str(tmp_path / name))
+    node.tools.add("ctr", LABELLED)
+    shim = node.tools.folder / "containerd-shim-runc-v2"
+    shutil.copy(sys.executable, shim)
+    words = ("-c", "import time; time.sleep(60)", "-namespace", "k8s.io", "-id")
+    environment = {"PYTHONHOME": sys.base_prefix}
+    started = [
+        subprocess.Popen([shim, *words, each, "-address", "/s"], env=environment)
+        for each in ("s1", "admins")
+    ]
+    try:
+        for each in started:
+            assert Path(f"/proc/{each.pid}/exe").readlink() == shim
+        carry_out(node, kind, "x", f"{node.tools.folder}/ctr", "-")
+        assert started[0].wait(20) == -signal.SIGTERM
+        assert started[1].poll() is None
+    finally:
+        for each in started:
+            each.kill()
+            each.wait()
+    touched = [c.split()[-1] for c in node.tools.calls_of("ctr") if "kill" in c or "delete" in c]
+    assert sorted(set(touched)) == ["c1", "s1"]
+    assert (tmp_path / "PODS").read_text() == ""
+    assert (tmp_path / "OTHERS").read_text() == "admins\n"
+
+
 @only_root
 @pytest.mark.parametrize("name", ["ctr", "crictl"])
 def test_no_program_of_others_ends_pods(node: Node, name: str) -> None:
@@ -354,7 +402,7 @@ def test_a_container_that_does_not_end_is_named(
     pods = tmp_path / "pods"
     pods.write_text("s1\n")
     monkeypatch.setenv("PODS", str(pods))
-    node.tools.add("ctr", 'case "$*" in *ls*) cat $PODS ;; *) exit 1 ;; esac')
+    node.tools.add("ctr", 'case "$*" in *!=*) ;; *ls*) cat $PODS ;; *) exit 1 ;; esac')
     with pytest.raises(ApplyError, match="containers that do not end: s1"):
         carry_out(node, "sandboxes", "x", f"{node.tools.folder}/ctr", "-")
 

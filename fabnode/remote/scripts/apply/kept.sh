@@ -1,7 +1,9 @@
 # The set that a node runs with, kept before an upgrade and restored as a whole where that fails.
 #
 # It is a folder of links (or copies) and a list: a line for each file, `NUMBER PATH`, or `- PATH` where
-# there was none; and `unit NAME` for each unit that starts again with what is restored.
+# there was none; and for each unit `unit NAME` where it starts again with what is restored, `off NAME`
+# where it did not run, `new NAME` where there was none; and `enabled NAME` or `disabled NAME`, as it was.
+# Sets of an older fabnode know `unit NAME` alone, which may be new as well.
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
 
 halt_service() { # halt_service UNIT: for now; at boot it starts as before
@@ -61,7 +63,7 @@ keep_more() { # keep_more FOLDER UNIT… PATH… =PATH…: prints a line for eac
 		! cut -d ' ' -f 2- "$folder/list" | grep -qxF -e "$path" || continue
 		count=$((count + 1))
 		if [ "$path" = "${path#/}" ]; then
-			echo "unit $name"
+			keep_unit "$name"
 			# With the record of its start: else the next run would start it again.
 			path=$state/stamps/$name
 		fi
@@ -79,6 +81,48 @@ keep_more() { # keep_more FOLDER UNIT… PATH… =PATH…: prints a line for eac
 			{ [ "$name" = "$path" ] && ln -T -- "$path" "$folder/$count" 2>/dev/null; } ||
 				cp -p -- "$path" "$folder/$count" || return
 		fi
+	done
+}
+
+# One that is enabled starts on the way back, whether it ran or not: it would at the next boot.
+keep_unit() { # keep_unit UNIT: prints the lines that tell how it is
+	read_unit "$1"
+	at_boot=$(systemctl is-enabled -- "$1" 2>/dev/null)
+	case $at_boot in
+	enabled*) at_boot=enabled ;;
+	disabled) at_boot=disabled ;;
+	static | alias | indirect | generated) at_boot= ;; # nothing to put back
+	*)
+		at_boot=
+		! is_unknown "$1" || at_boot=new
+		;;
+	esac
+	case $at_boot/$ActiveState in
+	new/*) echo "new $1" ;;
+	disabled/inactive | disabled/failed) echo "off $1" ;;
+	*) echo "unit $1" ;;
+	esac
+	case $at_boot in enabled | disabled) echo "$at_boot $1" ;; esac
+}
+
+is_unknown() { # is_unknown UNIT: to systemd; one that it does not tell of is known
+	[ "$(systemctl show -p LoadState -- "$1")" = LoadState=not-found ]
+}
+
+is_new_unit() { # is_new_unit KIND UNIT: was there none, by the set that is kept?
+	[ "$1" != new ] || return 0
+	[ "$1" = unit ] && grep -q -e "^- .*/systemd/system/$2\$" "$state/kept/list" &&
+		! grep -q -x -e "\(en\|dis\)abled $2" "$state/kept/list" &&
+		[ ! -e "/usr/lib/systemd/system/$2" ] && [ ! -e "/lib/systemd/system/$2" ]
+}
+
+put_out_units() { # put_out_units KIND UNIT…: those that did not run; new ones for good, while their files are there
+	kept_as=$1
+	shift
+	for unit; do
+		! is_unknown "$unit" || continue
+		halt_service "$unit" || return
+		[ "$kept_as" != new ] || systemctl disable -q -- "$unit" || return
 	done
 }
 
@@ -104,20 +148,37 @@ restore_kept() { # restore_kept TAG: the whole set, then its units, in the order
 		echo "nothing of this upgrade is kept in $state/kept"
 		return 1
 	}
-	units=
+	units= new= off= at_boot= failed=
 	while read -r kept_as path; do
 		case $kept_as in
-		unit) units="$units $path" ;;
+		unit | new) if is_new_unit "$kept_as" "$path"; then new="$new $path"; else units="$units $path"; fi ;;
+		off) off="$off $path" ;;
+		enabled) at_boot="$at_boot enable $path" ;;
+		disabled) at_boot="$at_boot disable $path" ;;
+		esac
+	done <"$state/kept/list"
+	IFS=' '
+	# shellcheck disable=SC2086 # lists
+	put_out_units new $new && put_out_units off $off || return
+	while read -r kept_as path; do
+		case $kept_as in
+		unit | new | off | enabled | disabled) ;;
 		*) restore_kept_file "$kept_as" "$path" || return ;;
 		esac
 	done <"$state/kept/list"
-	systemctl daemon-reload || return
 	fallbacks=
-	IFS=' '
+	# shellcheck disable=SC2086 # a list
+	set -- $at_boot
+	while [ $# -gt 0 ]; do
+		systemctl "$1" -q --no-reload -- "$2" || return
+		shift 2
+	done
+	systemctl daemon-reload || return
 	# shellcheck disable=SC2086 # a list
 	set -- $units
-	for unit; do restart_unit "$unit" || return; done
-	settle_units
+	# One that does not start keeps no other down, the kubelet least of all.
+	for unit; do restart_unit "$unit" || failed="$failed $unit"; done
+	settle_units && [ -z "$failed" ]
 }
 
 forget_kept() { # all of it at once, or nothing: half a set would be taken for a whole one

@@ -31,6 +31,18 @@ list_cri() { # list_cri tasks|containers FILTER…: ids of the kubelet's, in con
 	timeout 30 "$ctr" -n k8s.io "$what" ls -q "$@"
 }
 
+# Somebody may run containers of their own in the namespace of the kubelet's (`nerdctl -n k8s.io`). CRI
+# gives each of a pod's this label; what has none is never ended, nor deleted.
+of_pods='labels."io.cri-containerd.kind"'
+of_others='labels."io.cri-containerd.kind"!=sandbox,labels."io.cri-containerd.kind"!=container'
+
+is_among() { # is_among WORD WORD…
+	word=$1
+	shift
+	[ -n "$word" ] || return
+	case " $* " in *" $word "*) ;; *) return 1 ;; esac
+}
+
 # What ends sandboxes kills (containerd: internal/cri/server/sandbox_stop.go). Containers that a drain
 # would have had end are told to before that; whatever does not, ends with its sandbox.
 stop_containers() { # stop_containers CTR SECONDS NAMESPACE/POD…
@@ -72,14 +84,22 @@ remove_sandboxes() { # remove_sandboxes CTR CRICTL|- NETNS…: all of the kubele
 			timeout 60 "$crictl" -r "$cri_endpoint" -t 60s rmp "$sandbox" >/dev/null || break
 		done
 	fi
-	for task in $(list_cri tasks); do
+	containers=$(list_cri containers "$of_pods") && tasks=$(list_cri tasks) || return
+	# shellcheck disable=SC2086 # a list
+	for task in $tasks; do
+		is_among "$task" $containers || continue
 		timeout 30 "$ctr" -n k8s.io tasks kill -a -s SIGKILL "$task"
 		timeout 30 "$ctr" -n k8s.io tasks delete -f "$task" >/dev/null
 	done
-	for container in $(list_cri containers); do
+	for container in $containers; do
 		timeout 30 "$ctr" -n k8s.io containers delete "$container"
 	done
-	left=$(list_cri tasks) || return
+	# In this order: whoever's task comes meanwhile had its container before.
+	tasks=$(list_cri tasks) && others=$(list_cri containers "$of_others") || return
+	left=
+	# shellcheck disable=SC2086 # a list
+	for task in $tasks; do is_among "$task" $others || left="$left $task"; done
+	left=${left# }
 	[ -z "$left" ] || {
 		echo "containers that do not end: $left"
 		return 1
@@ -88,18 +108,24 @@ remove_sandboxes() { # remove_sandboxes CTR CRICTL|- NETNS…: all of the kubele
 		timeout 20 umount -- "$netns" 2>/dev/null
 		rm -f -- "$netns" || return # which fails while it is mounted
 	done
-	end_shims "${ctr%/*}/containerd-shim-runc-v2"
+	# shellcheck disable=SC2086 # a list
+	end_shims "${ctr%/*}/containerd-shim-runc-v2" $others
 }
 
 # Containers have ended by now, but not always what started them: a shim may stay, with nothing below
 # it, of which a containerd that starts later knows nothing. Docker's are of another namespace.
-end_shims() ( # end_shims PROGRAM: those of the kubelet's pods
+end_shims() ( # end_shims PROGRAM ID…: those of the kubelet's pods; not of these containers, which are others'
 	set +f
+	shim=$1
+	shift
 	own_mounts=$(readlink -- /proc/self/ns/mnt)
 	for process in /proc/[0-9]*; do
-		case $(readlink -- "$process/exe") in "$1" | "$1 (deleted)") ;; *) continue ;; esac
+		case $(readlink -- "$process/exe") in "$shim" | "$shim (deleted)") ;; *) continue ;; esac
 		[ "$(readlink -- "$process/ns/mnt")" = "$own_mounts" ] || continue
-		! tr '\0' ' ' <"$process/cmdline" | grep -q -F -e ' -namespace k8s.io ' || kill "${process##*/}"
+		words=" $(tr '\0' ' ' <"$process/cmdline")"
+		case $words in *' -namespace k8s.io '*) ;; *) continue ;; esac
+		id=${words##* -id }
+		is_among "${id%% *}" "$@" || kill "${process##*/}"
 	done 2>/dev/null
 	:
 )

@@ -20,6 +20,10 @@ if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 1
 		}
 		emit namespace "$namespace" "$(printf '%s\n' "$containers" | grep -c .)" "$(printf '%s\n' "$images" | grep -c .)"
 	done
+	# In the kubelet's namespace as well: CRI labels what is a pod's (internal/cri/labels).
+	of_others='labels."io.cri-containerd.kind"!=sandbox,labels."io.cri-containerd.kind"!=container'
+	ids=$(timeout 20 "$ctr" -n k8s.io containers ls -q "$of_others") || emit cut sandbox
+	for id in $ids; do emit others_container "$id"; done
 	count=0
 	ids=$(timeout 20 "$ctr" -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==sandbox') || emit cut sandbox
 	for id in $ids; do
