@@ -3,7 +3,8 @@ Records of resets that were begun, on the host and with the deployer that began 
 
 Neither needs the cluster, which knows nothing of a reset, and of a removal nothing any more once
 its Node object has gone. Each is written before the first change, and goes with the last one or
-when the host is made a node again. The deployer's is of one cluster, for names recur in others.
+when the host is made a node again. The deployer's is of one cluster: others have nodes of that
+name. A set that a host keeps before an upgrade is noted here as well.
 """
 
 from __future__ import annotations

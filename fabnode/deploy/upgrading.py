@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..kube import node_status
 from ..node.plan import Change, Plan
+from ..node.replaced import replaced
 from ..node.resources import Binary, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
@@ -410,7 +411,7 @@ class _Node:
         and is of use only as it is then. Patch releases of a minor read each other's: they bring
         fixes alone (sig-release, cherry-picks.md).
         """
-        units, files = kept_set.contents(changes)
+        units, files = replaced(changes)
         state = [f"={path}" for path in self._state_files()] if extent.drains else []
         # The kubelet may be stopped for the runtime's sake.
         words = (kept_set.tag(operation), *dict.fromkeys((*units, kubelet.UNIT)), *files, *state)

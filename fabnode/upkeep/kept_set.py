@@ -10,14 +10,9 @@ to it does not know what was changed, and takes it that everything was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..node.resources import Absent, Binary, File, RemovedUnit, Retired, Unit
 from .objects import line
 from .operations import Operation
-
-if TYPE_CHECKING:
-    from ..node.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +42,6 @@ def extent(*, drains: bool, ends_pods: bool, recorded: Operation | None, kept: s
     if recorded is None or tag(recorded) != kept or recorded.drained is None:
         return Extent(drains=True, ends_pods=True)
     return Extent(drains or recorded.drained, ends_pods or recorded.ends_pods is not False)
-
-
-def contents(plan: Plan) -> tuple[list[str], list[str]]:
-    """
-    Return units and files of a host that a set holds before a plan is carried out.
-
-    Of units, those that are removed come first: others may not work without. A secret that is
-    replaced is left out, for what is new does for the old programs as well and no copy is made;
-    one that is removed they would lack, and one that is new is removed on the way back.
-    A certificate that is removed for its unit to make another is replaced.
-    """
-    gone: list[str] = []
-    started: list[str] = []
-    files: list[str] = []
-    for change in plan.changes:
-        match change.resource:
-            case RemovedUnit(name=name, path=path):
-                gone.append(name)
-                files.append(path)
-            case Unit(name=name):
-                started.append(name)
-            case File(path=path, secret=secret) if not secret or change.action == "create":
-                files.append(path)
-            case Binary(path=path) | Retired(path=path) | Absent(path=path, remade_by=""):
-                files.append(path)
-            case _:
-                pass
-    return [*gone, *started], files
 
 
 def tag(operation: Operation) -> str:

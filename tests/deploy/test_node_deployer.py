@@ -12,6 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.artifacts.store import ArtifactStore
+from fabnode.deploy import host_changes, unfinished
 from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy.certified_keys import Holder
 from fabnode.deploy.errors import (
@@ -249,6 +250,92 @@ def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None
     assert not joined.changes
     assert "api: guard" not in joined.reported
     assert joined.reported[-1] == "api: tidy"
+
+
+TAG = "2026-11-29T10:00:00Z a@b"
+
+
+@pytest.fixture
+def left_over(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Scene]:
+    """Return a joined node of which an upgrade was cut off, and its cordon lifted."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def made(**settings: Any) -> Scene:
+        joined = scene(**settings)
+        steps, joined.steps = joined.steps, NODE_STEPS
+        joined.deploy()
+        joined.steps = steps
+        path = layout.kept_tag(joined.config.paths.state)
+        joined.machine.put(path)
+        fact = replace(joined.machine.facts.path(path), content=f"{TAG}\n".encode())
+        paths = {**joined.machine.facts.paths, path: fact}
+        joined.machine.facts = replace(joined.machine.facts, paths=paths)
+
+        def carry_out(*args: Any) -> None:
+            (change,) = args[3].changes
+            joined.reported.append(f"host: {change.kind}, {args[5]}")
+            joined.machine.lose(path)
+
+        monkeypatch.setattr(host_changes, "carry_out", carry_out)
+        unfinished.keep(joined.config, "n1", "upgrade")
+        return joined
+
+    return made
+
+
+FORGOTTEN = "host: forgotten, what it ran before an upgrade is forgotten"
+
+
+@pytest.mark.parametrize("drifted", [False, True])
+def test_what_ran_before_an_upgrade_is_forgotten_once_all_is_as_configured(
+    left_over: Callable[..., Scene], drifted: bool
+) -> None:
+    """Else a later upgrade that fails goes back to it, over all releases in between."""
+    node = left_over()
+    if drifted:
+        node.machine.lose(layout.KUBELET_CONFIG)
+    (finding,) = node.another().plan().findings
+    assert finding.level == "warning"
+    assert finding.text == (
+        "its host keeps what ran before an upgrade by a@b since 2026-11-29 10:00:00 UTC, which is"
+        " not proved: this forgets it, once the node is Ready with all that is configured"
+    )
+    assert "inv upgrade --limit n1 proves the node first" in finding.fix
+    assert FORGOTTEN not in node.reported, "a plan changes nothing"
+    assert node.deploy()
+    heard = node.heard
+    assert heard.index("host: forgotten, what") > heard.index("api: wait ready")
+    assert unfinished.kept(node.config, "n1") == ""
+    assert node.deploy() is False
+    assert node.another().plan().findings == ()
+
+
+def test_what_an_upgrade_that_is_on_the_record_goes_on_with_is_not_forgotten(
+    left_over: Callable[..., Scene],
+) -> None:
+    node = left_over()
+    node.upgrading = True
+    (finding,) = node.another().plan().findings
+    assert finding.text.endswith("which is not proved")
+    assert finding.fix == "inv upgrade --limit n1 goes on with it"
+    assert node.deploy() is False
+    assert FORGOTTEN not in node.reported
+    assert unfinished.kept(node.config, "n1") == "upgrade"
+
+
+def test_a_part_of_a_deployment_forgets_nothing(left_over: Callable[..., Scene]) -> None:
+    node = left_over(steps=(kubelet.STEP,))
+    node.deploy()
+    assert FORGOTTEN not in node.reported
+
+
+def test_an_upgrade_forgets_what_ran_before_by_itself(left_over: Callable[..., Scene]) -> None:
+    node = left_over()
+    node.another().deploy(before_change=lambda: None, upgrades=True)
+    assert FORGOTTEN not in node.reported
+    assert node.another().plan(upgrades=True).findings == ()
 
 
 @pytest.mark.parametrize("binds", [True, False])

@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.artifacts import store
 from fabnode.cni.protocol import Turn
-from fabnode.deploy import draining, host_changes, node_proof, relay, upgrading
+from fabnode.deploy import draining, host_changes, node_proof, relay, status_runs, upgrading
 from fabnode.deploy import run as run_module
 from fabnode.deploy.errors import PreflightError
 from fabnode.deploy.network_upgrade import NetworkProspect, NetworkUpgrade
@@ -22,7 +22,7 @@ from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, W
 from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
-from fabnode.node.resources import Binary, File, Trace, Unit
+from fabnode.node.resources import Absent, Binary, File, Trace, Unit
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions, version_change
 from fabnode.remote.apply import Applied
@@ -271,6 +271,62 @@ def test_what_is_kept_is_all_that_is_replaced_and_no_secret(scene: Upgraded) -> 
     ]
     assert "=/var/lib/kubelet/cpu_manager_state" in words
     assert not [word for word in words if "s.pem" in word]
+
+
+def test_what_has_drifted_since_the_plan_is_kept_as_well(scene: Upgraded) -> None:
+    """The plan of the run's beginning is hours old at its fiftieth node."""
+
+    def drifts(_: str) -> None:
+        path = "/etc/containerd/certs.d/r/hosts.toml"
+        scene.more = [Change(Absent(path), "remove", "a file that must not exist")]
+
+    scene.on_changes = drifts
+    assert scene.upgrade()["n1"].ok
+    assert "/etc/containerd/certs.d/r/hosts.toml" in scene.words
+
+
+def test_what_can_not_be_looked_at_again_leaves_the_node_as_it_was(scene: Upgraded) -> None:
+    def away(name: str) -> None:
+        raise UnreachableError(name, "no route to host")
+
+    scene.on_changes = away
+    assert isinstance(scene.upgrade()["n1"].error, UnreachableError)
+    assert scene.did == []
+    assert not scene.api.cordoned()
+
+
+def test_a_host_that_keeps_a_set_is_in_flight_whoever_lifts_its_cordon(scene: Upgraded) -> None:
+    scene.on_deploy = killed
+    scene.upgrade()
+    assert _in_flight(scene).startswith("upgrade (")
+    draining.uncordon(scene.run())
+    found = _in_flight(scene)
+    assert found.startswith("unfinished: upgrade (its host keeps what ran before) by ")
+    assert found.endswith(" UTC: inv upgrade --limit n1 goes on")
+    scene.on_deploy = lambda _: None
+    assert scene.upgrade()["n1"].ok
+    assert _in_flight(scene) == ""
+
+
+def _in_flight(scene: Upgraded) -> str:
+    (found,) = status_runs.status(scene.run("n1")).nodes
+    return found.operation
+
+
+def test_dockers_containers_are_not_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are the host's own daemon's, of which `ctr` knows nothing."""
+    scene = Upgraded(monkeypatch, tmp_path, runtime={"name": "docker"})
+    release = Release.parse("28.0.1")
+    scene.runs = dict.fromkeys(scene.runs, Versions(NEW, "docker", release))
+    scene.wanted = Versions(Release.parse("1.36.3"), "docker", release)
+    seen = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert seen
+    assert "are docker's, which run on meanwhile" in "; ".join(seen.effects)
+    scene.on_deploy = fails
+    assert isinstance(scene.upgrade()["n1"].error, WentBackError)
+    assert "pods n1" not in scene.did
+    assert scene.did.count("halted n1") == 2
+    assert scene.did[-3:] == SET_BACK
 
 
 def test_a_patch_of_the_kubelet_drains_nothing(scene: Upgraded) -> None:

@@ -179,7 +179,9 @@ def test_containers_beside_those_of_pods_refuse_it() -> None:
     ids = tuple(f"{number}{'a' * 63}" for number in range(7))
     found = survey(sandboxes=(), namespaces={"k8s.io": (7, 9)}, containers=ids)
     (refusal,) = plan(found).refusals
-    assert "holds containers that are no pod's, in the namespace k8s.io: 0aaaaaaaaaaa" in refusal.text
+    assert (
+        "holds containers that are no pod's, in the namespace k8s.io: 0aaaaaaaaaaa" in refusal.text
+    )
     assert refusal.text.endswith(", 4aaaaaaaaaaa and 2 more")
     assert ids[0] in refusal.fix
 

@@ -68,7 +68,7 @@ def test_a_set_goes_back_as_a_whole(node: Node) -> None:
 
 
 class Units:
-    """Stands in for systemd: a folder of units that run, and one of those enabled; by their files."""
+    """Stands in for systemd: folders of units' files, of those that run, of those enabled."""
 
     def __init__(self, node: Node, folder: Path) -> None:
         self.files = node.root_dir / "systemd/system"

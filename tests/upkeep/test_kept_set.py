@@ -54,3 +54,8 @@ def test_a_tag_tells_by_whom_and_since_when() -> None:
 def test_a_record_is_read_as_it_was_written(operation: Operation) -> None:
     live = {"metadata": {"annotations": {NODE_OPERATION: operation.to_json()}}}
     assert operations.read(live) == operation
+
+
+def test_what_is_left_over_names_whose_it_is() -> None:
+    text = "its host keeps what ran before an upgrade by a@b since 2026-11-30 10:00:00 UTC"
+    assert kept_set.left_over(TAG) == f"{text}, which is not proved"
