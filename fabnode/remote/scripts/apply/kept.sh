@@ -112,7 +112,7 @@ is_unknown() { # is_unknown UNIT: to systemd; one that it does not tell of is kn
 is_new_unit() { # is_new_unit KIND UNIT: was there none, by the set that is kept?
 	[ "$1" != new ] || return 0
 	[ "$1" = unit ] && grep -q -e "^- .*/systemd/system/$2\$" "$state/kept/list" &&
-		! grep -q -x -e "\(en\|dis\)abled $2" "$state/kept/list" &&
+		! grep -qxE -e "(en|dis)abled $2" "$state/kept/list" &&
 		[ ! -e "/usr/lib/systemd/system/$2" ] && [ ! -e "/lib/systemd/system/$2" ]
 }
 
