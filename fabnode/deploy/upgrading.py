@@ -60,9 +60,9 @@ DRAINING, CHANGING, PROVING = "draining", "changing", "proving"
 _UNIT_SECONDS, _PODS_SECONDS, _BACK_SECONDS = 150, 600, 300
 _WAY_BACK: Final = {
     True: "it goes back to what it runs now, without pods, with the kubelet's state files of"
-    " before",
+    " before; new labels, taints and kernel settings stay",
     False: "it goes back to what it runs now under its pods, with the kubelet's state files as they"
-    " are then",
+    " are then; new labels, taints and kernel settings stay",
 }
 _DOCKERS = "containers of the node's own pods are docker's, which run on meanwhile"
 _NAMED = 8  # programs of a folder
