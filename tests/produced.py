@@ -162,6 +162,8 @@ PRODUCED: dict[str, dict[str, str]] = {
         "KernelTooOldError": "test_a_kernel_that_is_too_old_is_not_booted",
         "MaintenanceCommandError": "test_a_command_that_fails_leaves_the_node_cordoned",
         "NotWellError": "test_a_node_that_is_not_well_takes_no_pods",
+        "NotItsHostError": "test_a_host_that_is_not_the_nodes_is_not_rebooted",
+        "PodsMayRunError": "test_pods_that_may_run_are_not_declared_dead[sandbox]",
     },
     "deploy/test_upgrading.py": {
         "WentBackError": "test_a_node_that_fails_goes_back_and_ends_the_run",

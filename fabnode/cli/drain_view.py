@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..deploy.maintenance import REBOOT
 from ..util.fan_out import Outcome
 from ..util.words import counted
 
@@ -70,6 +71,7 @@ def prospect_document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, 
             "action": outcome.value.action,
             "due": outcome.value.due,
             "goes_on": outcome.value.goes_on,
+            "no_kubelet": outcome.value.no_kubelet,
             "drain": preview_document(outcome.value.drain) if outcome.value.drain else None,
         }
         if outcome.value
@@ -88,7 +90,16 @@ def _prospect(outcome: Outcome[Prospect]) -> str:
         return f"goes on: {seen.goes_on}"
     due = f" ({seen.due})" if seen.due else ""
     cordon = f"; it is cordoned: {seen.drain.cordon}" if seen.drain and seen.drain.cordon else ""
-    return f"drain, {seen.action}{due}, verify, uncordon{cordon}"
+    text = f"drain, {seen.action}{due}, verify, uncordon{cordon}"
+    if not seen.no_kubelet:
+        return text
+    return f"{text}; {without_kubelet(seen.no_kubelet, reboots=seen.action == REBOOT)}"
+
+
+def without_kubelet(why: str, *, reboots: bool = False) -> str:
+    """Return what becomes of pods that are evicted, and that no kubelet ends, in a clause."""
+    how = "end with the reboot" if reboots else "are ended by the runtime"
+    return f"{why}: pods that are evicted {how}, and go once that is proved"
 
 
 def preview_document(seen: Preview) -> dict[str, Any]:

@@ -88,12 +88,13 @@ class NodesInUse:
         return found
 
     def begun(self, name: str, what: What) -> Operation | None:
-        """Return the interrupted operation of this kind that goes on with a node."""
-        live = self.cordons.live(name)
-        found = operations.read(live)
-        if found is None or found.what != what:
-            return None
-        return found if operations.is_cordoned(live) or found.phase == operations.SOAKING else None
+        """
+        Return the interrupted operation of this kind that goes on with a node.
+
+        A cordon that others have set since is not its own: what has come under it meanwhile may be
+        anything, and it stays when the operation ends.
+        """
+        return operations.interrupted(self.cordons.live(name), what)
 
     def cordon(self, name: str, what: What, phase: str) -> Operation:
         """Cordon a node for an operation that ends with its cordon, or go on with that."""

@@ -3,7 +3,8 @@ Maintenance of nodes: drained, rebooted (or a command run), proved, and taking p
 
 One batch after another; what fails stays cordoned and stops those that come after it. How far a
 node is stands on its Node object before each phase begins, so that the same command goes on where
-another one was cut off: a node that has rebooted is not rebooted again.
+another one was cut off: a node that has rebooted is not rebooted again. What is still to be done is
+done to a drained node alone: under a record of before there may be pods again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ..kube import node_status
 from ..kube.heartbeats import heartbeat_age
 from ..remote import boot_state
 from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
@@ -27,7 +29,8 @@ from ..util.errors import FabnodeError, HostError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from . import run_rights
-from .draining import DRAIN, nodes_in_use
+from .dead_kubelet import Emptying
+from .draining import nodes_in_use
 from .node_drainer import still_cordoned
 from .wave_runner import in_waves
 
@@ -64,6 +67,18 @@ class KernelTooOldError(FabnodeError):
     advice = "install a newer one, name another (--kernel), or configure another kube_proxy.mode"
 
 
+class NotItsHostError(FabnodeError):
+    """The machine at a node's address is not the one that its Node object tells of."""
+
+    def __init__(self, node: str, why: str) -> None:
+        again = program.task(f"deploy-nodes --limit {node} --dry-run")
+        super().__init__(
+            f"the host is not the node's: {why}",
+            f"see that the address of {node} is right ({again}); a host that has just booted is its"
+            " node's once its kubelet has reported",
+        )
+
+
 class MaintenanceCommandError(FabnodeError):
     """The command of a maintenance failed on the host."""
 
@@ -93,12 +108,15 @@ class Prospect:
 
     :param action: what is done once it is drained; empty: nothing is due.
     :param due: why a reboot is due, as the host says. :param goes_on: what goes on there.
+    :param drain: None: it is not drained any more, or its host is away.
+    :param no_kubelet: why its kubelet ends no pods; empty: it does.
     """
 
     action: str
     due: str
     goes_on: str
     drain: Preview | None
+    no_kubelet: str = ""
 
 
 def plan(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
@@ -155,6 +173,7 @@ class _Node:
         self._name = deployer.node.name
         self._sleep = unless(self._session.stopped)
         self._advice = still_cordoned(self._name, _task(wanted))
+        self._emptying = Emptying(deployer, using, self._advice)
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
         """Return what would be done; `insisting`: a pod that would not go is a failure."""
@@ -162,8 +181,8 @@ class _Node:
         goes_on = found.text if found else ""
         command = self._wanted.command
         action = f"{COMMAND}: {command}" if command else REBOOT
-        if found and (found.phase in {REBOOTING, PROVING} or self._on_trial(found)):
-            return Prospect(action, "", goes_on, None)  # its host may be down
+        if found and (self._on_trial(found) or self._is_done(found)):
+            return Prospect(action, "", goes_on, None)
         with self._step(MAINTAIN, "looking at the host") as log:
             state = boot_state.read(self._deployer.host)
             if self._wanted.if_due and not state.due and not found:
@@ -172,10 +191,11 @@ class _Node:
             coming = self._wanted.kernel or state.installed
             if not command and (why := kernel.too_old(coming, self._deployer.node)):
                 raise KernelTooOldError(f"the kernel {coming}, which is to boot, is too old: {why}")
+            live = self._its_own(state)
             if not command:
                 log.note(f"a reboot is due: {state.due}" if state.due else "no reboot is due")
         drain = self._using.preview(self._name, insisting=insisting)
-        return Prospect(action, state.due, goes_on, drain)
+        return Prospect(action, state.due, goes_on, drain, self._emptying.foreseen(live))
 
     def maintain(self) -> None:
         """Drain, act, prove, uncordon; each phase is recorded before it begins."""
@@ -183,23 +203,63 @@ class _Node:
         if found and self._on_trial(found):
             self._soaked(found)
             return
-        if found and found.phase in {REBOOTING, PROVING}:
-            operation, state = found, self._await_answer()
+        resumed = found is not None and found.phase in {REBOOTING, PROVING}
+        state = self._await_answer() if resumed else boot_state.read(self._deployer.host)
+        if found and resumed and self._acted(found, state):
+            operation = found
+            self._emptying.end()
+        elif self._wanted.command:
+            operation, state = self._commanded(state)
         else:
-            state = boot_state.read(self._deployer.host)
-            operation = self._emptied()
-        if self._wanted.command:
-            if not self._has_run(operation):
-                operation, state = self._commanded(operation)
-        elif state.boot == operation.boot or not operation.boot:
-            operation, state = self._rebooted(operation, state)
+            operation, state = self._rebooted(state)
         self._prove_kernel(operation, state)
-        operation = self._record(operation, PROVING)
+        if operation.phase != PROVING:
+            operation = self._record(operation, PROVING)
         self._prove(state)
         if not self._run.config.maintenance.soak:
             self._using.uncordon(self._name, operation)
             return
         self._soaked(self._using.open(self._name, operation, SOAKING))
+
+    def _is_done(self, found: Operation) -> bool:
+        """Return whether nothing but the proof is left, or the host is on its way to that."""
+        if found.phase not in {REBOOTING, PROVING}:
+            return False
+        try:
+            return self._acted(found, boot_state.read(self._deployer.host))
+        except _OTHER_HOST:
+            raise
+        except HostError:
+            self._deployer.host.close()
+            return True  # it is waited for
+
+    def _acted(self, found: Operation, state: BootState) -> bool:
+        """Return whether what is wanted has been done to a host that is as it says."""
+        if self._wanted.command:
+            return self._has_run(found)
+        return bool(found.boot) and state.boot != found.boot
+
+    def _its_own(self, state: BootState) -> Object:
+        """
+        Return the Node object of a host, which is to be the node's.
+
+        Its kubelet reports machine and boot when it starts: the boot may be another one where it
+        has not started since.
+
+        :raises NotItsHostError: it is another one's.
+        """
+        live = self._cordons.live(self._name)
+        info = (live.get("status") or {}).get("nodeInfo") or {}
+        boot, machine = str(info.get("bootID") or ""), node_status.machine_id(live)
+        if state.boot == boot or not boot:
+            return live
+        if machine and state.machine and machine != state.machine:
+            why = f"its machine-id is {state.machine}, and the Node object tells of {machine}"
+            raise NotItsHostError(self._name, why)
+        if node_status.not_ready(live) is None:
+            why = f"it is in the boot {state.boot}, and its kubelet reports from {boot}"
+            raise NotItsHostError(self._name, why)
+        return live
 
     def _soaked(self, operation: Operation) -> None:
         """See the node stay healthy with pods, and end the operation."""
@@ -219,14 +279,17 @@ class _Node:
         wanted = self._wanted.command
         return bool(wanted) and operation.command == _digest(wanted)
 
-    def _emptied(self) -> Operation:
+    def _emptied(self, state: BootState) -> tuple[Operation, frozenset[str]]:
+        """Cordon and drain it; return what is recorded, and the pods that end by a reboot alone."""
+        self._its_own(state)
         self._using.preview(self._name, insisting=True)
         operation = self._using.cordon(self._name, MAINTAIN, DRAINING)
-        with self._step(DRAIN, "evicting its pods") as log:
-            self._using.drainer.drain(self._name, log, self._advice)
-        return operation
+        return operation, self._emptying.empty(reboots=not self._wanted.command)
 
-    def _commanded(self, operation: Operation) -> tuple[Operation, BootState]:
+    def _commanded(self, state: BootState) -> tuple[Operation, BootState]:
+        operation, _ = self._emptied(state)
+        if self._has_run(operation):
+            return operation, state
         operation = self._record(operation, WORKING)
         with self._step(COMMAND, "running the command") as log:
             limit = float(self._run.config.timeouts.reboot)
@@ -240,10 +303,17 @@ class _Node:
                 error.detail = printed
                 raise error
             log.changed("the command has run")
-        done = replace(operation, command=_digest(self._wanted.command))
-        return done, boot_state.read(self._deployer.host)
+            # Before anything else is asked: by it the connection may have gone.
+            done = replace(operation, command=_digest(self._wanted.command))
+            operation = self._record(done, PROVING)
+            state = self._await_boot("", log)
+        return operation, state
 
-    def _rebooted(self, operation: Operation, state: BootState) -> tuple[Operation, BootState]:
+    def _rebooted(self, state: BootState) -> tuple[Operation, BootState]:
+        operation, unended = self._emptied(state)
+        if operation.boot and state.boot != operation.boot:
+            self._emptying.end()
+            return operation, state  # it was rebooted since, whoever did that
         coming = self._wanted.kernel or state.installed
         operation = replace(operation, boot=state.boot, kernel=coming)
         operation = self._record(operation, REBOOTING)
@@ -252,6 +322,7 @@ class _Node:
                 raise RebootError(f"the host refuses to reboot: {refusal}", self._advice)
             after = self._await_boot(state.boot, log)
             log.changed(f"rebooted, kernel {after.running}")
+        self._emptying.declare_dead(unended)
         return operation, after
 
     def _await_answer(self) -> BootState:
@@ -301,16 +372,22 @@ class _Node:
             )
 
     def _prove(self, state: BootState) -> None:
-        """See that the node is healthy in this boot."""
+        """See that the node is healthy in this boot, and since a command that has run in it."""
+        since = state.now if self._wanted.command else state.booted  # both by its own clock
 
         def reported(live: Object) -> list[str]:
             info = (live.get("status") or {}).get("nodeInfo") or {}
             seen = info.get("bootID")
-            if seen == state.boot:
-                return []
-            return [f"its kubelet reports the boot {seen}, the host is in {state.boot}"]
+            if seen != state.boot:
+                return [f"its kubelet reports the boot {seen}, the host is in {state.boot}"]
+            # Its status is written when that changes, its Lease every 10 s.
+            if self._wanted.command and heartbeat_age(self._session.api, live, since) > 0:
+                return ["its kubelet has not reported since the command has run"]
+            return []
 
         awaited = "the Node object to tell of this boot"
+        if self._wanted.command:
+            awaited += ", and its kubelet to have reported since the command"
         self._proof(self._advice).prove(state.booted, reported, awaited)
 
     def _proof(self, advice: str) -> NodeProof:

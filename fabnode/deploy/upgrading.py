@@ -30,7 +30,8 @@ from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from ..util.words import counted
 from . import host_changes, run_rights, unfinished
-from .draining import CORDON, DRAIN, nodes_in_use
+from .dead_kubelet import Emptying
+from .draining import CORDON, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
@@ -121,6 +122,7 @@ class Prospect:
     :param effects: what that does to the pods that stay, in clauses.
     :param goes_on: what goes on there. :param drain: None: its pods stay where they are, or have
         left. :param way_back: what becomes of it where that fails, in a clause.
+    :param no_kubelet: why its kubelet ends no pods that are drained; empty: it does.
     """
 
     planned: NodePlan
@@ -128,6 +130,7 @@ class Prospect:
     goes_on: str = ""
     drain: Preview | None = None
     way_back: str = ""
+    no_kubelet: str = ""
 
     @property
     def empty(self) -> bool:
@@ -262,6 +265,7 @@ class _Node:
         self._run = using.context.run
         self._name = deployer.node.name
         self._were_ready: frozenset[str] = frozenset()  # pods of its own, before this run's change
+        self._emptying = Emptying(deployer, using, still_cordoned(self._name, UPGRADE))
         self._proof = using.proof(
             deployer,
             probing=probing,
@@ -299,7 +303,9 @@ class _Node:
         seen = replace(seen, way_back=_WAY_BACK[extent.drains])
         if not extent.drains or (found and found.phase != DRAINING):
             return seen
-        return replace(seen, drain=self._using.preview(self._name, insisting=insisting))
+        drain = self._using.preview(self._name, insisting=insisting)
+        dead = self._emptying.foreseen(self._cordons.live(self._name))
+        return replace(seen, drain=drain, no_kubelet=dead)
 
     def upgrade(self, planned: NodePlan) -> None:
         """
@@ -387,8 +393,7 @@ class _Node:
             self._using.preview(self._name, insisting=True)
         operation = self._using.cordon(self._name, UPGRADE, DRAINING)
         if drains:
-            with self._step(DRAIN, "evicting its pods") as log:
-                self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
+            self._emptying.empty()
         return operation
 
     def _taken_again(self, operation: Operation, *, drains: bool) -> Operation:
@@ -399,8 +404,7 @@ class _Node:
             operation, _ = self._cordons.begin(self._name, again)
             log.changed("cordoned")
         if drains:
-            with self._step(DRAIN, "evicting its pods") as log:
-                self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
+            self._emptying.empty()
         return operation
 
     def _kept(self, operation: Operation, changes: Plan, extent: Extent) -> Change:
@@ -475,11 +479,11 @@ class _Node:
         self._run.journal.warn(f"{self._name}: {error.message}; it goes back to what it ran")
         went = "it could not be emptied to go back, and runs what is new"
         try:
+            self._deployer.host.close()  # whatever became of the connection
             if opened:
                 operation = self._taken_again(operation, drains=extent.drains)
             went = "what it ran before could not be restored"
             began = time.time() + self._deployer.facts.clock_offset
-            self._deployer.host.close()  # whatever became of the connection
             restored = _trace(
                 "set kept", "what it ran", (kept_set.tag(operation),), "restore", "as one set"
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from re import escape, fullmatch
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ..node import layout
-from ..node.conventions import KUBELET_HEALTH_PORT, KUBELET_PORT
+from ..node.conventions import KUBELET_HEALTH_PORT, KUBELET_PORT, KUBELET_SERVICE
 from ..pki.certificates import BadCertificateError, ProblemKind, problem, read
 from ..util import program
 from . import service_causes
@@ -138,12 +139,15 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         )
     if found := unit.says(_STATE):
         path = _state_file(evidence.wanted.kubelet_root, found["path"] or "")
-        drain = program.task(f"drain --limit {name}")
+        # That drains the node although its kubelet ends no pods: the file tells which of them has
+        # which CPUs, and under them no other may take its place.
+        command = shlex.quote(f"mv {path} {path}.kept && systemctl restart {KUBELET_SERVICE}")
+        aside = program.task(f"maintain --limit {name} --command {command}")
         yield Cause(
             "state-file",
             f"it can't read its state file {path}: of another release or policy, or damaged",
             unit.quote(_STATE),
-            Fix(f"{drain}; then `mv {path} {path}.kept && systemctl restart kubelet` on {name}"),
+            Fix(f"`{aside}`, which drains it first"),
         )
     if found := unit.says(_TAKEN):
         yield _taken(evidence, int(found["port"]), unit.quote(_TAKEN))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BOOT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _KERNEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._+~]{0,127}").fullmatch
+_MACHINE = re.compile(r"[0-9a-f]{32}").fullmatch
 _NUMBER = re.compile(r"[0-9]{1,12}").fullmatch
 _MOST_REASONS, _LONGEST = 4, 200
 _ASKED_SECONDS = 120.0  # what asks the package manager may take its time
@@ -35,6 +36,7 @@ class BootState:
     :param running: the kernel that runs. :param installed: the one that its boot loader takes next;
         empty: unknown.
     :param marks: why a reboot is due, as the host says.
+    :param now: when it said so, by that clock. :param machine: its machine-id; empty: unknown.
     """
 
     boot: str
@@ -42,6 +44,8 @@ class BootState:
     running: str
     installed: str
     marks: tuple[str, ...] = ()
+    now: float = 0.0
+    machine: str = ""
 
     @property
     def due(self) -> str:
@@ -69,13 +73,22 @@ def parse(node: str, output: bytes) -> BootState:
     for line in clean(output, lines=True).splitlines():
         key, _, value = line.partition(" ")
         found.setdefault(key, []).append(value.strip())
-    boot, booted, running, installed = (
-        next(iter(found.get(key, ())), "") for key in ("boot", "booted", "running", "installed")
+    keys = ("boot", "booted", "running", "installed", "now", "machine")
+    boot, booted, running, installed, now, machine = (
+        next(iter(found.get(key, ())), "") for key in keys
     )
-    if not _BOOT(boot) or not _KERNEL(running) or not _NUMBER(booted):
+    if not _BOOT(boot) or not _KERNEL(running) or not _NUMBER(booted) or not _NUMBER(now):
         raise HostMisbehavedError(node, f"it names no boot: {last_lines(output, 1)!r}")
     marks = tuple(cut(mark, _LONGEST) for mark in found.get("due", ())[:_MOST_REASONS])
-    return BootState(boot, float(booted), running, installed if _KERNEL(installed) else "", marks)
+    return BootState(
+        boot,
+        float(booted),
+        running,
+        installed if _KERNEL(installed) else "",
+        marks,
+        float(now),
+        machine if _MACHINE(machine) else "",
+    )
 
 
 def reboot(host: Host) -> str:

@@ -138,6 +138,20 @@ def is_own_cordon(live: Object) -> bool:
     return recorded and cordoned_by(live) in {"", MANAGER}
 
 
+def interrupted(live: Object, what: What) -> Operation | None:
+    """
+    Return the interrupted operation of this kind that goes on with a node; None: there is none.
+
+    A cordon that others have set since is theirs, and none of the operation's.
+    """
+    found = read(live)
+    if found is None or found.what != what:
+        return None
+    if is_cordoned(live):
+        return replace(found, cordons=found.cordons and is_own_cordon(live))
+    return found if found.phase == SOAKING else None
+
+
 def is_left_excluded(live: Object) -> bool:
     """
     Return whether external load balancers leave a node out that takes pods again.

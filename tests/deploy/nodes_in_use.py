@@ -41,6 +41,8 @@ class Api:
     :ivar reported: what was changed, in order. :ivar tries: what was evicted as a dry run.
     :ivar answers: by pod, what its evictions get in order, the last one again and again.
     :ivar lasts: how many lists of pods one that was evicted is still in.
+    :ivar dead: nodes whose kubelets end no pod: what is evicted there stays until it is deleted at
+        once.
     :ivar on_change: called with each change, before it is made.
     """
 
@@ -58,6 +60,7 @@ class Api:
         self.answers: dict[str, list[tuple[int, Object]]] = {}
         self.made: dict[str, Object] = {}
         self.lasts = 1
+        self.dead: set[str] = set()
         self.reported: list[str] = []
         self.tries: list[str] = []
         self.refused: set[str] = set()
@@ -163,10 +166,26 @@ class Api:
 
     def _seen(self, node: str) -> list[Object]:
         for pod in [p for p in self.pods if "left" in p]:
+            if pod["spec"]["nodeName"] in self.dead:
+                continue
             pod["left"] -= 1
             if pod["left"] < 0:
                 self.pods.remove(pod)
         return [p for p in self.pods if node in ("", p["spec"]["nodeName"])]
+
+
+def kubelet(
+    active: str = "active", sub: str = "running", *, restarts: int = 0, up: int = 600
+) -> bytes:
+    """Return what systemd says of a kubelet, which was started `up` seconds ago."""
+    return (
+        f"ActiveState={active}\nSubState={sub}\nNRestarts={restarts}\n"
+        f"ActiveEnterTimestampMonotonic={(1000 - up) * 10**6}\nUptime=1000\n"
+    ).encode()
+
+
+DEAD = kubelet("failed", "failed")
+LOOPS = kubelet("activating", "auto-restart", restarts=7)
 
 
 class Lock:

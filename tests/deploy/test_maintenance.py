@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import draining, maintenance, node_proof
+from fabnode.cli import drain_view
+from fabnode.deploy import dead_kubelet, draining, host_changes, maintenance, node_proof
 from fabnode.deploy import run as run_module
+from fabnode.deploy.dead_kubelet import PodsMayRunError
 from fabnode.deploy.maintenance import (
     KernelTooOldError,
     Maintenance,
     MaintenanceCommandError,
+    NotItsHostError,
     RebootError,
 )
 from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.doctor.cause import Cause, Fix
+from fabnode.kube.client import ApiError
+from fabnode.node.surroundings import Sandbox, Surroundings, Survey, UnitState
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import Check
@@ -27,7 +33,7 @@ from fabnode.upkeep.departures import Permits
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import node, pod
 
-from .nodes_in_use import Scene
+from .nodes_in_use import DEAD, HELD, LOOPS, Scene, kubelet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from fabnode.util.fan_out import Outcome
 
 BOOTS = [f"00000000-0000-0000-0000-{number:012}" for number in range(10)]
+MACHINE = "0123456789abcdef" * 2
 OLD, NEW = "6.1.0-20-amd64", "6.1.0-25-amd64"
 
 
@@ -54,6 +61,8 @@ class Host:
         self.running, self.installed, self.due = OLD, OLD, ""
         self.down, self.left, self.comes_back, self.reboots = 2, 0, True, True
         self.refuses = ""
+        self.kubelet = kubelet()
+        self.now = 1_800_000_000
         self.command = Result(0, b"", b"")
         self.said: list[str] = []
         self.on_said: Callable[[str], None] = lambda _: None
@@ -68,11 +77,13 @@ class Host:
             if self.other_key:
                 raise ChangedHostKeyError(self.name, "another key")
             raise UnreachableError(self.name, "no route to host")
+        if script.startswith("timeout 20 systemctl show"):
+            return Result(0, self.kubelet, b"")
         if script.startswith("exec sh -s"):
             due = f"due {self.due}\n" if self.due else ""
             text = (
                 f"boot {BOOTS[self.boot]}\nbooted 1\nrunning {self.running}\n"
-                f"installed {self.installed}\n{due}"
+                f"installed {self.installed}\nnow {self.now}\nmachine {MACHINE}\n{due}"
             )
             return Result(0, text.encode(), b"")
         self.said.append(script)
@@ -100,6 +111,9 @@ class Maintained(Scene):
         self.hosts = {each.name: Host(each) for each in self.config.nodes}
         self.bad: list[list[Check]] = []
         self.network: list[Check] = []
+        self.reported: dict[str, str] = {}  # boots, by node, where those are not their hosts'
+        self.machine = MACHINE
+        self.beats: dict[str, int] = {}  # when kubelets wrote their Leases last
         monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
         monkeypatch.setattr(maintenance, "_POLL", 0.01)
         monkeypatch.setattr(node_proof, "_POLL", 0.01)
@@ -113,10 +127,14 @@ class Maintained(Scene):
         original = self.api.find
 
         def find(path: str) -> Any:
+            name = path.rpartition("/")[2]
+            if "/leases/" in path:
+                self.beats[name] = beat = self.beats.get(name, self.hosts[name].now - 5) + 5
+                return {"spec": {"renewTime": datetime.fromtimestamp(beat, UTC).isoformat()}}
             found = original(path)
             if found and path.startswith("/api/v1/nodes/"):
-                host = self.hosts[path.rpartition("/")[2]]
-                found["status"] = {"nodeInfo": {"bootID": BOOTS[host.boot]}}
+                boot = self.reported.get(name, BOOTS[self.hosts[name].boot])
+                found["status"]["nodeInfo"] = {"bootID": boot, "machineID": self.machine}
             return found
 
         monkeypatch.setattr(self.api, "find", find)
@@ -463,3 +481,355 @@ def test_on_trial_after_a_command_a_reboot_is_a_maintenance_of_its_own(soaking: 
     assert soaking.maintain()["n1"].ok
     assert soaking.hosts["n1"].said == ["one", "systemctl --no-block reboot"]
     assert soaking.record() is None
+
+
+# --- under a record of before ---------------------------------------------------------------------
+
+
+def recordoned(scene: Maintained, *came: Any) -> None:
+    """Have others lift the cordon, pods come, and others cordon the node for reasons of theirs."""
+    live = scene.api.nodes["n1"]
+    live["spec"]["unschedulable"] = True
+    fields: dict[str, Any] = {"f:spec": {"f:unschedulable": {}}}
+    live["metadata"]["managedFields"] = [{"manager": "kubectl-cordon", "fieldsV1": fields}]
+    scene.api.pods = list(came)
+
+
+def test_a_reboot_that_was_refused_is_made_of_an_empty_node_alone(scene: Maintained) -> None:
+    scene.hosts["n1"].refuses = "Operation inhibited by backup"
+    scene.maintain()
+    recordoned(scene, pod("a"))
+    scene.hosts["n1"].refuses = ""
+    scene.hosts["n1"].said.clear()
+    prospect = maintenance.plan(scene.run(), Maintenance())["n1"].value
+    assert prospect
+    assert prospect.drain
+    assert [each.pod for each in prospect.drain.departures] == ["shop/a"]
+    scene.hosts["n1"].on_said = lambda _: scene.api.reported.append("reboots")
+    assert scene.maintain()["n1"].ok
+    evicted = scene.api.reported.index("evict a (policy/v1)")
+    assert evicted < scene.api.reported.index("reboots")
+    assert scene.hosts["n1"].said == ["systemctl --no-block reboot"]
+    assert scene.api.cordoned(), "that cordon is somebody else's by now"
+    assert "it was cordoned before, and stays so" in scene.texts("done")
+
+
+def test_a_reboot_that_was_refused_is_not_made_past_a_pod_that_would_not_go(
+    scene: Maintained,
+) -> None:
+    scene.hosts["n1"].refuses = "Operation inhibited by backup"
+    scene.maintain()
+    recordoned(scene, pod("lonely", controller=None))
+    scene.hosts["n1"].refuses = ""
+    scene.hosts["n1"].said.clear()
+    assert isinstance(scene.maintain()["n1"].error, DrainBlockedError)
+    assert scene.hosts["n1"].said == []
+
+
+def test_another_command_runs_on_an_empty_node_alone(scene: Maintained) -> None:
+    goes_on = cut_after("proving")
+    scene.maintain(command="one")
+    goes_on()
+    recordoned(scene, pod("a"))
+    scene.hosts["n1"].on_said = scene.api.reported.append
+    assert scene.maintain(command="two")["n1"].ok
+    evicted = scene.api.reported.index("evict a (policy/v1)")
+    assert evicted < scene.api.reported.index("two")
+
+
+# --- the host of another node ---------------------------------------------------------------------
+
+
+def test_a_host_that_is_not_the_nodes_is_not_rebooted(scene: Maintained) -> None:
+    scene.api.pods = [pod("a")]
+    scene.reported["n1"], scene.machine = BOOTS[7], "f" * 32
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, NotItsHostError)
+    assert f"its machine-id is {MACHINE}, and the Node object tells of {'f' * 32}" in error.message
+    assert (scene.api.reported, scene.hosts["n1"].said) == ([], [])
+
+
+def test_a_clone_of_the_nodes_host_is_not_rebooted_either(scene: Maintained) -> None:
+    """Its machine-id is the same one; its kubelet reports from another boot."""
+    scene.reported["n1"] = BOOTS[7]
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, NotItsHostError)
+    assert f"it is in the boot {BOOTS[0]}, and its kubelet reports from {BOOTS[7]}" in error.message
+    assert scene.hosts["n1"].said == []
+
+
+def test_a_host_that_was_rebooted_without_its_kubelet_is_the_nodes(scene: Maintained) -> None:
+    scene.reported["n1"] = BOOTS[7]
+    scene.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+    scene.hosts["n1"].on_said = lambda _: scene.reported.clear()
+    assert scene.maintain()["n1"].ok
+
+
+# --- a kubelet that is dead -----------------------------------------------------------------------
+
+STOPPED = Survey(
+    now=Surroundings(machine=MACHINE, units={"kubelet.service": UnitState("loaded", "inactive")})
+)
+WEB = Sandbox("s1", "shop", "a", daemon=False)
+
+
+class Dead(Maintained):
+    """
+    Nodes of which the kubelet of n1 ends no pod.
+
+    :ivar surveys: what is seen of its host, in order.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        super().__init__(monkeypatch, **settings)
+        self.api.dead = {"n1"}
+        self.api.pods = [pod("a")]
+        self.hosts["n1"].kubelet = LOOPS
+        self.surveys = [replace(STOPPED, sandboxes=(WEB,)), STOPPED]
+        self.fault: Exception | None = None
+        monkeypatch.setattr(host_changes, "carry_out", self._carry_out)
+        monkeypatch.setattr(dead_kubelet, "survey", lambda *_, **__: self.surveys.pop(0))
+
+    def _carry_out(self, *args: Any) -> None:
+        for change in args[3].changes:
+            self.api.reported.append(f"{change.kind} {change.name}")
+            if change.kind == "halted":
+                self.hosts["n1"].kubelet = DEAD
+        if self.fault:
+            raise self.fault
+
+
+@pytest.fixture
+def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
+    return Dead(monkeypatch)
+
+
+@pytest.mark.parametrize("state", [LOOPS, DEAD, kubelet(restarts=9, up=1)])
+def test_pods_of_a_dead_kubelet_end_with_the_reboot(dead: Dead, state: bytes) -> None:
+    dead.hosts["n1"].kubelet = state
+    outcome = dead.maintain()["n1"]
+    assert outcome.ok, outcome.error
+    assert dead.api.reported == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "patch n1: rebooting, unschedulable as it is",
+        "delete a at once",
+        "patch n1: proving, unschedulable as it is",
+        "patch n1: nothing, unschedulable None",
+    ]
+    assert any("their host was rebooted; removed: shop/a" in t for t in dead.texts("changed"))
+
+
+@pytest.mark.parametrize("fault", ["refuses", "comes_back", "reboots"])
+def test_without_a_reboot_they_are_not_declared_dead(dead: Dead, fault: str) -> None:
+    setattr(dead.hosts["n1"], fault, "no" if fault == "refuses" else False)
+    assert isinstance(dead.maintain()["n1"].error, RebootError)
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
+
+
+def test_a_pod_that_was_deleted_since_the_reboot_is_left_to_the_kubelet(dead: Dead) -> None:
+    """It may have been started in this boot."""
+
+    def deletes(_: str) -> None:
+        late = pod("late", deletionTimestamp="2026-11-30T12:00:00Z")
+        dead.api.pods.append(late)
+
+    dead.hosts["n1"].on_said = deletes
+    assert dead.maintain()["n1"].ok
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["late"]
+
+
+def test_what_a_cut_off_reboot_leaves_of_pods_is_proved_by_the_host(dead: Dead) -> None:
+    host = dead.hosts["n1"]
+
+    def killed(_: str) -> None:
+        host.left = host.down
+        raise KeyboardInterrupt
+
+    host.on_said = killed
+    assert not dead.maintain()["n1"].ok
+    host.on_said = lambda _: None
+    dead.surveys = [replace(STOPPED, sandboxes=()), STOPPED]
+    outcome = dead.maintain()["n1"]
+    assert outcome.ok, outcome.error
+    assert "delete a at once" in dead.api.reported
+    assert host.said == ["systemctl --no-block reboot", START]
+
+
+START = "systemctl start --no-block -- kubelet.service"
+MENDS = "mv /var/lib/kubelet/cpu_manager_state /run && systemctl restart kubelet"
+
+
+def test_before_a_command_they_are_ended_by_the_runtime(dead: Dead) -> None:
+    """So what `inv doctor` says of a state file that can't be read puts it right."""
+    dead.hosts["n1"].on_said = dead.api.reported.append
+    outcome = dead.maintain(command=MENDS)["n1"]
+    assert outcome.ok, outcome.error
+    assert dead.api.reported == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "halted kubelet.service",
+        "containers shop/a",
+        "pods pods of the node",
+        "delete a at once",
+        START,
+        "patch n1: working, unschedulable as it is",
+        MENDS,
+        "patch n1: proving, unschedulable as it is",
+        "patch n1: nothing, unschedulable None",
+    ]
+
+
+RUNS = {
+    "sandbox": (replace(STOPPED, sandboxes=(WEB,)), "containerd holds shop/a"),
+    "process": (replace(STOPPED, processes=2), "processes run in cgroups of pods there (2)"),
+    "kubelet": (
+        Survey(replace(STOPPED.now, units={"kubelet.service": UnitState("loaded", "active")})),
+        "kubelet.service is active there",
+    ),
+    "another machine": (
+        Survey(replace(STOPPED.now, machine="f" * 32)),
+        f"the host's machine-id is {'f' * 32}, and its Node object tells of {MACHINE}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "why"), RUNS.values(), ids=RUNS)
+def test_pods_that_may_run_are_not_declared_dead(dead: Dead, seen: Survey, why: str) -> None:
+    dead.surveys[1] = seen
+    error = dead.maintain(command=MENDS)["n1"].error
+    assert isinstance(error, PodsMayRunError)
+    assert error.message == f"its kubelet ends no pods, and they may run on: {why}"
+    assert "--limit n1 goes on from here" in error.advice
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
+    assert dead.hosts["n1"].said == [START], "it runs as before"
+    assert dead.api.cordoned()
+
+
+def test_nothing_is_ended_on_a_machine_that_is_not_the_nodes(dead: Dead) -> None:
+    dead.surveys[0] = Survey(replace(STOPPED.now, machine="f" * 32))
+    assert isinstance(dead.maintain(command=MENDS)["n1"].error, PodsMayRunError)
+    assert not [what for what in dead.api.reported if what.startswith(("halted", "pods", "delete"))]
+
+
+def test_where_ending_them_fails_the_kubelet_runs_as_before(dead: Dead) -> None:
+    dead.fault = UnreachableError("n1", "no route to host")
+    error = dead.maintain(command=MENDS)["n1"].error
+    assert error is dead.fault
+    assert dead.hosts["n1"].said == [START]
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
+
+
+def test_a_kubelet_that_somebody_stopped_stays_so(dead: Dead) -> None:
+    dead.hosts["n1"].kubelet = DEAD
+    dead.maintain(command=MENDS)
+    assert dead.hosts["n1"].said == [MENDS]
+
+
+def test_an_api_that_deletes_no_pod_is_named(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, **_: Any) -> None:
+        raise ApiError(403, "Forbidden", f"{path} is not yours")
+
+    monkeypatch.setattr(dead.api, "delete", refuse)
+    assert dead.maintain()["n1"].ok
+    (warning,) = [text for text in dead.texts("warning") if "has ended" in text]
+    assert "is in the cluster until its kubelet reports: the API refuses to delete it" in warning
+
+
+def test_a_budget_holds_pods_of_a_dead_kubelet_too(dead: Dead) -> None:
+    dead.api.answers["a"] = [HELD]
+    assert isinstance(dead.maintain()["n1"].error, WaitTimeoutError)
+    assert dead.hosts["n1"].said == []
+
+
+def test_pods_that_a_kubelet_ends_are_waited_for(dead: Dead) -> None:
+    """The normal drain: a restart or two are no death, nor is one that stopped late."""
+    dead.hosts["n1"].kubelet = kubelet("activating", "auto-restart", restarts=1)
+    assert isinstance(dead.maintain()["n1"].error, WaitTimeoutError)
+    assert dead.hosts["n1"].said == []
+    dead.api.dead.clear()
+    assert dead.maintain()["n1"].ok
+    assert not [what for what in dead.api.reported if "at once" in what]
+
+
+def test_a_kubelet_that_dies_while_its_pods_end_is_not_waited_for(dead: Dead) -> None:
+    host = dead.hosts["n1"]
+    host.kubelet = kubelet()
+
+    def dies(what: str) -> None:
+        if what.startswith("evict"):
+            host.kubelet = DEAD
+
+    dead.api.on_change = dies
+    assert dead.maintain()["n1"].ok
+    assert "delete a at once" in dead.api.reported
+
+
+def test_a_kubelet_that_cant_be_asked_about_is_waited_for(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead.hosts["n1"].kubelet = b"sh: systemctl: not found\n"
+    assert isinstance(dead.maintain()["n1"].error, WaitTimeoutError)
+    assert any("whether its kubelet runs is unknown" in text for text in dead.texts("warning"))
+
+
+def test_a_plan_says_that_a_dead_kubelet_ends_no_pod(dead: Dead) -> None:
+    dead.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+    (text,) = drain_view.prospect_lines(maintenance.plan(dead.run(), Maintenance()))
+    assert text == (
+        "n1: drain, reboot, verify, uncordon; its kubelet ends again and again: pods that are"
+        " evicted end with the reboot, and go once that is proved"
+    )
+    (text,) = drain_view.prospect_lines(maintenance.plan(dead.run(), Maintenance(command="x")))
+    assert "pods that are evicted are ended by the runtime, and go once that is proved" in text
+    assert dead.api.reported == []
+
+
+def test_a_kubelet_that_reports_nothing_ends_no_pod_either(dead: Dead) -> None:
+    dead.hosts["n1"].kubelet = kubelet()
+    ready = dead.api.nodes["n1"]["status"]["conditions"][0]
+    ready["status"] = "Unknown"
+    dead.hosts["n1"].on_said = lambda _: ready.update(status="True")
+    assert dead.maintain()["n1"].ok
+    assert "delete a at once" in dead.api.reported
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def test_a_command_that_cuts_the_connection_runs_once(scene: Maintained) -> None:
+    host = scene.hosts["n1"]
+
+    def cuts(_: str) -> None:
+        host.left, host.reboots = 10**6, False
+
+    host.on_said = cuts
+    assert isinstance(scene.maintain(command="netplan apply")["n1"].error, RebootError)
+    host.left = 0
+    assert scene.maintain(command="netplan apply")["n1"].ok
+    assert host.said == ["netplan apply"]
+
+
+def test_a_host_that_is_away_for_a_moment_after_a_command_is_waited_for(scene: Maintained) -> None:
+    host = scene.hosts["n1"]
+
+    def cuts(_: str) -> None:
+        host.left, host.reboots = 3, False
+
+    host.on_said = cuts
+    assert scene.maintain(command="netplan apply")["n1"].ok
+
+
+def test_what_a_kubelet_said_before_the_command_ended_proves_nothing(scene: Maintained) -> None:
+    host = scene.hosts["n1"]
+
+    def runs(_: str) -> None:
+        host.now += 600
+        scene.beats["n1"] = -(10**6)  # whatever it says is old
+
+    host.on_said = runs
+    error = scene.maintain(command="x", network=False)["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "its kubelet has not reported since the command has run" in error.message
+    scene.beats.clear()
+    assert scene.maintain(command="x", network=False)["n1"].ok

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.artifacts import store
+from fabnode.cli.commands import upgrade as upgrade_view
 from fabnode.cni.protocol import Turn
-from fabnode.deploy import draining, host_changes, node_proof, relay, status_runs, upgrading
+from fabnode.deploy import (
+    dead_kubelet,
+    draining,
+    host_changes,
+    node_proof,
+    relay,
+    status_runs,
+    upgrading,
+)
 from fabnode.deploy import run as run_module
+from fabnode.deploy.dead_kubelet import PodsMayRunError
 from fabnode.deploy.errors import PreflightError
 from fabnode.deploy.network_upgrade import NetworkProspect, NetworkUpgrade
 from fabnode.deploy.node_drainer import DrainBlockedError
@@ -23,17 +33,19 @@ from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Absent, Binary, File, Trace, Unit
+from fabnode.node.surroundings import Sandbox, Surroundings, Survey, UnitState
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions, version_change
 from fabnode.remote.apply import Applied
 from fabnode.ssh.errors import ApplyError, UnreachableError
+from fabnode.ssh.exec import Result
 from fabnode.steps.finding import Finding
 from fabnode.steps.verify import Check
 from fabnode.util.errors import ClusterError
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene, with_binding
+from .nodes_in_use import DEAD, LOOPS, Scene, kubelet, with_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,6 +110,10 @@ class Upgraded(Scene):
 
         monkeypatch.setattr(wait_ready, waited)
         monkeypatch.setattr(host_changes, "carry_out", self._carry_out)
+        self.kubelets = dict.fromkeys(self.runs, kubelet())
+        self.surveys: list[Survey] = []
+        monkeypatch.setattr(run_module, "Host", lambda node, _: _Host(self, node))
+        monkeypatch.setattr(dead_kubelet, "survey", lambda *_, **__: self.surveys.pop(0))
         original, get = self.api.find, self.api.get
 
         def empty(path: str, **query: str) -> Any:
@@ -113,6 +129,7 @@ class Upgraded(Scene):
                 found["status"]["nodeInfo"] = {
                     "kubeletVersion": f"v{runs.kubelet}",
                     "containerRuntimeVersion": f"{runs.runtime}://{runs.runtime_release}",
+                    "machineID": "m1",
                 }
             return found
 
@@ -199,6 +216,21 @@ class Upgraded(Scene):
                 self.runs[host.name] = Versions(OLD, "containerd", Release.parse("2.3.4"))
         back = any(change.name == "what it ran" for change in plan.changes)
         return Applied(plan, (), 0, {"kubelet.service": 1234.0} if back else {})
+
+
+class _Host(SimpleNamespace):
+    """A host of which nothing but its kubelet can be asked."""
+
+    def __init__(self, scene: Upgraded, node: Node) -> None:
+        super().__init__(node=node, name=node.name, close=lambda: None, interrupt=lambda: None)
+        self._scene = scene
+
+    def root(self, script: str, **_: object) -> Result:
+        if script.startswith("timeout 20 systemctl show"):
+            return Result(0, self._scene.kubelets[self.name], b"")
+        assert script == "systemctl start --no-block -- kubelet.service"
+        self._scene.did.append(f"start {self.name}")
+        return Result(0, b"", b"")
 
 
 class _Deployer(SimpleNamespace):
@@ -837,9 +869,19 @@ def soaking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Upgraded:
     return scene
 
 
+def arriving(scene: Upgraded, *names: str) -> None:
+    """Have pods come to the node once it takes some."""
+
+    def arrive(what: str) -> None:
+        if what == "patch n1: soaking, unschedulable None":
+            scene.api.pods += [pod(name) for name in names]
+
+    scene.api.on_change = arrive
+
+
 def test_a_node_that_does_not_stay_well_is_emptied_and_goes_back(soaking: Upgraded) -> None:
     soaking.restarts = 1
-    soaking.api.pods.append(pod("a"))
+    arriving(soaking, "a")
     outcomes = soaking.upgrade("n1", "n2")
     error = outcomes["n1"].error
     assert isinstance(error, WentBackError)
@@ -849,9 +891,110 @@ def test_a_node_that_does_not_stay_well_is_emptied_and_goes_back(soaking: Upgrad
     trial = soaking.api.reported.index("patch n1: soaking, unschedulable None")
     assert soaking.api.reported[trial + 1 :] == [
         "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
         "patch n1: nothing, unschedulable None",
     ]
     assert soaking.record() is None
+
+
+STOPPED = Survey(
+    now=Surroundings(machine="m1", units={"kubelet.service": UnitState("loaded", "inactive")})
+)
+WEB = Sandbox("s1", "shop", "a", daemon=False)
+ENDED = ["halted n1", "containers n1", "pods n1", "start n1"]
+
+
+@pytest.fixture
+def dying(soaking: Upgraded) -> Upgraded:
+    """Return nodes of which the kubelet of n1 dies on trial, once a pod has come."""
+    ready = soaking.api.nodes["n1"]["status"]["conditions"][0]
+    arriving(soaking, "a")
+    arrive = soaking.api.on_change
+
+    def dies(what: str) -> None:
+        arrive(what)
+        if "soaking" in what:
+            soaking.kubelets["n1"], soaking.api.dead = LOOPS, {"n1"}
+            ready["status"] = "Unknown"
+
+    def lives(_: str) -> None:
+        soaking.kubelets["n1"], soaking.api.dead = kubelet(), set()
+        ready["status"] = "True"
+
+    soaking.api.on_change, soaking.on_back = dies, lives
+    soaking.surveys = [replace(STOPPED, sandboxes=(WEB,)), STOPPED]
+    return soaking
+
+
+def test_a_node_whose_kubelet_dies_on_trial_goes_back(dying: Upgraded) -> None:
+    error = dying.upgrade("n1", "n2")["n1"].error
+    assert isinstance(error, WentBackError)
+    assert "and takes pods again: it is unhealthy" in error.message
+    assert dying.did == ["kept n1", "deploy n1", *ENDED, *SET_BACK]
+    trial = dying.api.reported.index("patch n1: soaking, unschedulable None")
+    assert dying.api.reported[trial + 1 :] == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "delete a at once",
+        "patch n1: nothing, unschedulable None",
+    ]
+    assert dying.record() is None
+    assert dying.runs["n1"].kubelet == OLD
+
+
+def test_it_stays_as_it_is_while_pods_of_it_may_run(dying: Upgraded) -> None:
+    dying.surveys[1] = replace(STOPPED, shims=1)
+    error = dying.upgrade()["n1"].error
+    assert isinstance(error, StuckError)
+    assert error.message.startswith(
+        "it could not be emptied to go back, and runs what is new: its kubelet ends no pods, and"
+        " they may run on: 1 container run there, of which containerd says nothing"
+    )
+    assert "set kept n1" not in dying.did
+    assert not [what for what in dying.api.reported if "at once" in what]
+    assert dying.did[-1] == "start n1", "what was stopped for this"
+
+
+def test_the_next_run_gets_on_with_a_node_whose_kubelet_died(dying: Upgraded) -> None:
+    dying.surveys[1] = replace(STOPPED, shims=1)
+    dying.upgrade()
+    dying.surveys = [STOPPED, STOPPED]  # somebody has ended what was there
+    dying.bad = [[BAD]] * 1000
+    error = dying.upgrade()["n1"].error
+    assert isinstance(error, WentBackError)
+    ended = ["halted n1", "pods n1", "start n1"]  # containerd tells of no sandbox any more
+    assert dying.did == [*ended, "kept n1", "deploy n1", *SET_BACK]
+    assert "delete a at once" in dying.api.reported
+
+
+def test_a_node_whose_kubelet_is_dead_is_upgraded(scene: Upgraded) -> None:
+    scene.api.pods, scene.api.dead = [pod("a")], {"n1"}
+    scene.kubelets["n1"], scene.surveys = DEAD, [replace(STOPPED, sandboxes=(WEB,)), STOPPED]
+    ready = scene.api.nodes["n1"]["status"]["conditions"][0]
+    ready["status"] = "Unknown"
+    scene.on_deploy = lambda _: ready.update(status="True")
+    found = upgrading.plan(scene.run(), Upgrade()).nodes["n1"]
+    assert (
+        "its kubelet does not run (failed): pods that are evicted are ended by the runtime, and go"
+        " once that is proved"
+    ) in upgrade_view._lines(found)
+    assert scene.upgrade()["n1"].ok
+    assert scene.did == [*ENDED[:-1], "kept n1", "deploy n1", "forgotten n1"]
+    assert "delete a at once" in scene.api.reported
+
+
+def test_docker_of_a_dead_kubelet_is_nobodys_to_stop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = Upgraded(monkeypatch, tmp_path, runtime={"name": "docker"})
+    scene.wanted = replace(scene.wanted, runtime="docker")
+    scene.runs["n1"] = replace(scene.runs["n1"], runtime="docker")
+    scene.api.pods, scene.api.dead = [pod("a")], {"n1"}
+    scene.kubelets["n1"], scene.surveys = DEAD, [STOPPED, replace(STOPPED, processes=3)]
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, PodsMayRunError)
+    assert scene.did == ["halted n1"]
+    assert [p["metadata"]["name"] for p in scene.api.pods] == ["a"]
 
 
 def test_a_patch_that_does_not_stay_well_goes_back_under_its_pods(soaking: Upgraded) -> None:

@@ -872,7 +872,11 @@ def test_no_path_of_a_journal_goes_into_a_command(path: str) -> None:
         )
     )
     assert found[0].key == "state-file"
-    assert "`mv /var/lib/kubelet/cpu_manager_state /var" in found[0].fix.text
+    assert found[0].fix.text == (
+        "`inv maintain --limit n1 --command 'mv /var/lib/kubelet/cpu_manager_state"
+        " /var/lib/kubelet/cpu_manager_state.kept && systemctl restart kubelet.service'`, which"
+        " drains it first"
+    )
 
 
 def test_a_runtime_that_has_the_sandboxes_image_is_not_believed_to_lack_it() -> None:

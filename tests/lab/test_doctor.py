@@ -36,6 +36,8 @@ KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
 BOOTSTRAP = "/etc/kubernetes/bootstrap.kubeconfig"
 RELOADED = "systemctl daemon-reload; systemctl restart --no-block kubelet"
 RESTARTED = "systemctl restart --no-block kubelet"
+STATE = "/var/lib/kubelet/cpu_manager_state"
+ASIDE = f"mv {STATE} {STATE}.kept && systemctl restart kubelet.service"
 DROP_IN = "/etc/systemd/system/kubelet.service.d"
 PAUSE = "registry.k8s.io/pause:3.10.1"
 # As a program that has the kubelet's port; Debian's smallest system has perl.
@@ -334,7 +336,9 @@ TROUBLES = {
         "state-file",
         "systemctl stop kubelet; echo '{}' > /var/lib/kubelet/cpu_manager_state;"
         " systemctl start --no-block kubelet",
-        undo=f"mv /var/lib/kubelet/cpu_manager_state /run/kept; {RESTARTED}",
+        undo=by_admin(
+            *("maintain", "--limit", "{node}", "--delete-emptydir-data"), "--command", ASIDE
+        ),
         says="cpu_manager_state",
     ),
     "a port": Trouble(

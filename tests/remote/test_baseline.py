@@ -191,6 +191,17 @@ def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Sur
     return parse(result.stdout, nonce="nonce")
 
 
+def test_a_survey_of_what_runs_asks_for_nothing_else(shell: list[str], tmp_path: Path) -> None:
+    """As where pods of a dead kubelet are ended."""
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    observed = Observed((), ("kubelet.service",), ())
+    program = script(observed, "nonce", state=str(tmp_path / "state"), programs=str(tools.folder))
+    found = parse(tools.run([*shell, "-s"], program).stdout, nonce="nonce")
+    assert (dict(found.now.settings), dict(found.now.paths)) == ({}, {})
+    assert list(found.now.units) == ["kubelet.service"]
+
+
 @only_root
 @pytest.mark.parametrize("planted", ["before/etc", "baseline"])
 def test_a_survey_believes_no_record_beside_which_others_left_something(

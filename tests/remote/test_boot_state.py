@@ -12,7 +12,7 @@ from fabnode.remote.script_assembly import assemble
 from fabnode.ssh.errors import HostMisbehavedError
 
 BOOT = "54c74cf9-db36-4a62-99f0-c96875e9f762"
-SAID = f"boot {BOOT}\nbooted 1795953112\nrunning 6.1.0-20-amd64\n"
+SAID = f"boot {BOOT}\nbooted 1795953112\nrunning 6.1.0-20-amd64\nnow 1795953200\n"
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,21 @@ def test_what_is_due(rest: str, due: str) -> None:
     found = parse("n1", f"{SAID}{rest}".encode())
     assert (found.boot, found.booted, found.running) == (BOOT, 1795953112.0, "6.1.0-20-amd64")
     assert found.due == due
+    assert (found.now, found.machine) == (1795953200.0, "")
 
 
 @pytest.mark.parametrize(
     "output",
-    ["", "boot \n", SAID.replace(BOOT, "x"), SAID.replace("1795953112", "-1"), "running 6.1\n"],
+    [
+        *(
+            "",
+            "boot \n",
+            SAID.replace(BOOT, "x"),
+            SAID.replace("1795953112", "-1"),
+            "running 6.1\n",
+        ),
+        SAID.replace("now 1795953200", "now ?"),
+    ],
 )
 def test_what_names_no_boot_is_not_believed(output: str) -> None:
     with pytest.raises(HostMisbehavedError, match="it names no boot"):
@@ -59,3 +69,5 @@ def test_the_program_tells_of_this_machine() -> None:
     found = parse("here", done.stdout)
     assert isinstance(found, BootState)
     assert found.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert found.now >= found.booted
+    assert found.machine == Path("/etc/machine-id").read_text().strip()

@@ -275,3 +275,13 @@ def test_an_uncordon_lets_in_again_what_was_locked_out() -> None:
     patch = operations.uncordon_patch(live)
     assert patch
     assert patch["spec"]["taints"] == [{"key": "gpu", "effect": "NoSchedule"}]
+
+
+def test_a_cordon_that_others_have_set_since_is_none_of_an_interrupted_operation() -> None:
+    record = replace(MAINTAIN, phase="rebooting").to_json()
+    ours = node(cordoned=True, record=record, manager="fabnode")
+    theirs = node(cordoned=True, record=record, manager="kubectl-cordon")
+    found = [operations.interrupted(live, "maintain") for live in (ours, theirs)]
+    assert [each.cordons for each in found if each] == [True, False]
+    assert operations.interrupted(ours, "upgrade") is None
+    assert operations.interrupted(node(record=record), "maintain") is None

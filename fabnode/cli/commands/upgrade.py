@@ -9,7 +9,7 @@ from ...deploy.upgrading import Upgrade
 from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
 from .. import app, plans
-from ..drain_view import HEADS, drains_of, lines, preview_document
+from ..drain_view import HEADS, drains_of, lines, preview_document, without_kubelet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +108,8 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
         found.append(f"its Node object: {', '.join(seen.planned.labels)}")
     found += [f"on this machine: {hook.title}" for hook in seen.planned.hooks]
     found += [f"what that does: {effect}" for effect in seen.effects]
+    if seen.no_kubelet:
+        found.append(without_kubelet(seen.no_kubelet))
     if seen.way_back:
         found.append(f"if that fails: {seen.way_back}")
     if seen.drain and seen.drain.cordon:
@@ -130,6 +132,7 @@ def _document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
             "refusal": outcome.value.planned.change.refusal,
             "goes_on": outcome.value.goes_on,
             "way_back": outcome.value.way_back,
+            "no_kubelet": outcome.value.no_kubelet,
             "plan": outcome.value.planned.plan.to_json(),
             "labels": list(outcome.value.planned.labels),
             "hooks": [hook.title for hook in outcome.value.planned.hooks],

@@ -3,7 +3,10 @@
 
 export LC_ALL=C
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
-echo "booted $(($(date +%s) - $(cut -d . -f 1 /proc/uptime)))"
+now=$(date +%s)
+echo "now $now"
+echo "booted $((now - $(cut -d . -f 1 /proc/uptime)))"
+[ ! -f /etc/machine-id ] || echo "machine $(cat /etc/machine-id)"
 echo "running $(uname -r)"
 
 # The default kernel is grubby's word, else where the distribution's link leads, else the newest.
