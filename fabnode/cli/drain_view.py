@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..deploy.maintenance import REBOOT
 from ..util.fan_out import Outcome
 from ..util.words import counted
 
@@ -93,7 +92,7 @@ def _prospect(outcome: Outcome[Prospect]) -> str:
     text = f"drain, {seen.action}{due}, verify, uncordon{cordon}"
     if not seen.no_kubelet:
         return text
-    return f"{text}; {without_kubelet(seen.no_kubelet, reboots=seen.action == REBOOT)}"
+    return f"{text}; {without_kubelet(seen.no_kubelet, reboots=seen.reboots)}"
 
 
 def without_kubelet(why: str, *, reboots: bool = False) -> str:

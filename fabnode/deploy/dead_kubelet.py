@@ -22,18 +22,21 @@ from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError, HostError
 from ..util.wait import WaitTimeoutError
 from . import host_changes, unended_pods
-from .draining import DRAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from ..journal.journal import Step
+    from ..config.configuration import Config
+    from ..journal.journal import Journal, Step
     from ..kube.client import Object
     from ..node.surroundings import Survey
-    from .draining import NodesInUse
+    from .cordons import Cordons
+    from .evictions import Evictions
     from .node_deployer import NodeDeployer
+    from .node_drainer import NodeDrainer
 
+_STEP: Final = "drain"  # in the journal: what was begun by evictions
 _GRACE: Final = 30  # seconds for containers that nobody but the runtime tells to end
 _UNIT_SECONDS, _PODS_SECONDS = 150, 600
 _NONE: frozenset[str] = frozenset()
@@ -58,7 +61,11 @@ class Emptying:
     """
 
     deployer: NodeDeployer
-    using: NodesInUse
+    config: Config
+    journal: Journal
+    cordons: Cordons
+    evictions: Evictions
+    drainer: NodeDrainer
     advice: str
 
     def no_kubelet(self) -> str:
@@ -69,7 +76,7 @@ class Emptying:
         """
         if fault := kubelet_state.read(self.deployer.host).fault:
             return fault
-        silent = node_status.is_silent(self.using.cordons.live(self._name))
+        silent = node_status.is_silent(self.cordons.live(self._name))
         return "its kubelet runs, and reports nothing to the cluster" if silent else ""
 
     def foreseen(self, live: Object) -> str:
@@ -87,15 +94,14 @@ class Emptying:
         :returns: uids of the pods that end by that reboot.
         :raises PodsMayRunError: its host does not prove that they have ended.
         """
-        drainer = self.using.drainer
         why = self._asked()
         with self._step("evicting its pods") as log:
             try:
-                drainer.drain(self._name, log, self.advice, ends=not why)
+                self.drainer.drain(self._name, log, self.advice, ends=not why)
             except WaitTimeoutError:
                 if why or not (why := self._asked()):  # it may have died meanwhile
                     raise
-                drainer.drain(self._name, log, self.advice, ends=False)
+                self.drainer.drain(self._name, log, self.advice, ends=False)
         left = self._unended() if why else []
         if left and not reboots:
             self._warn(f"{why}: its pods are ended on its host")
@@ -135,7 +141,7 @@ class Emptying:
         around, permits = departures.Surroundings(), departures.Permits()
         return [
             pod
-            for pod in self.using.evictions.pods(self._name)
+            for pod in self.evictions.pods(self._name)
             if departures.departure(pod, around, permits).fate == "ending"
         ]
 
@@ -148,11 +154,11 @@ class Emptying:
         ran = not kubelet_state.read(host).stopped
         try:
             host_changes.carry_out(
-                self.using.context.run.config,
-                self.using.context.run.journal,
+                self.config,
+                self.journal,
                 host,
                 Plan(self._name, self._changes(pods, seen)),
-                DRAIN,
+                _STEP,
                 "its kubelet is stopped, and what pods run is ended",
             )
             with self._step("removing pods that have ended") as log:
@@ -170,7 +176,7 @@ class Emptying:
         changes = [Change(unit, "stop", why)]
         if self.deployer.node.runtime.name != "containerd":
             return tuple(changes)  # docker is the host's own: what it runs is not ended for it
-        programs = self.using.context.run.config.paths.programs
+        programs = self.config.paths.programs
         clients = (f"{programs}/ctr", f"{programs}/crictl")
         there = {each.pod for each in seen.sandboxes or ()}
         if named := sorted(there & set(map(full_name, pods))):
@@ -186,10 +192,10 @@ class Emptying:
 
         :raises PodsMayRunError: it is not.
         """
-        paths = self.using.context.run.config.paths
+        paths = self.config.paths
         observed = Observed((), (KUBELET_SERVICE,), ())
         seen = survey(self.deployer.host, observed, state=paths.state, programs=paths.programs)
-        known = node_status.machine_id(self.using.cordons.live(self._name))
+        known = node_status.machine_id(self.cordons.live(self._name))
         if not known or seen.now.machine != known:
             why = (
                 f"the host's machine-id is {seen.now.machine or 'unknown'}, and its Node object"
@@ -201,7 +207,7 @@ class Emptying:
     def _deleted(self, pods: Sequence[Object], log: Step, proof: str) -> None:
         gone = []
         for pod in pods:
-            answer = self.using.evictions.delete(pod, ended=True)
+            answer = self.evictions.delete(pod, ended=True)
             if answer.kind == "refused":
                 log.warn(
                     f"{full_name(pod)} has ended ({proof}), and is in the cluster until its kubelet"
@@ -222,10 +228,10 @@ class Emptying:
             self._warn(f"{KUBELET_SERVICE} was stopped, and could not be started again: {fault}")
 
     def _step(self, text: str) -> AbstractContextManager[Step]:
-        return self.using.context.run.journal.step(self._name, DRAIN, text)
+        return self.journal.step(self._name, _STEP, text)
 
     def _warn(self, text: str) -> None:
-        self.using.context.run.journal.warn(f"{self._name}: {text}")
+        self.journal.warn(f"{self._name}: {text}")
 
 
 def _uid(pod: Object) -> str:

@@ -23,6 +23,7 @@ from ..util.whoami import whoami
 from ..util.words import counted
 from . import proxy_binding, run_rights
 from .cordons import Cordons
+from .dead_kubelet import Emptying
 from .evictions import Evictions
 from .node_drainer import DrainBlockedError, NodeDrainer, Preview
 from .node_proof import NodeProof
@@ -141,6 +142,18 @@ class NodesInUse:
             probing=probing,
             network=network,
             advice=advice,
+        )
+
+    def emptying(self, deployer: NodeDeployer, advice: str) -> Emptying:
+        """Return what empties a node, whether or not its kubelet ends pods; see `Emptying`."""
+        return Emptying(
+            deployer,
+            self.context.run.config,
+            self.context.run.journal,
+            self.cordons,
+            self.evictions,
+            self.drainer,
+            advice,
         )
 
     @contextmanager

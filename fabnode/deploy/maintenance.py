@@ -29,7 +29,6 @@ from ..util.errors import FabnodeError, HostError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from . import run_rights
-from .dead_kubelet import Emptying
 from .draining import nodes_in_use
 from .node_drainer import still_cordoned
 from .wave_runner import in_waves
@@ -118,6 +117,11 @@ class Prospect:
     drain: Preview | None
     no_kubelet: str = ""
 
+    @property
+    def reboots(self) -> bool:
+        """Whether its host is rebooted."""
+        return self.action == REBOOT
+
 
 def plan(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
     """Return what `maintain` would do, by the same code. Changes nothing."""
@@ -173,7 +177,7 @@ class _Node:
         self._name = deployer.node.name
         self._sleep = unless(self._session.stopped)
         self._advice = still_cordoned(self._name, _task(wanted))
-        self._emptying = Emptying(deployer, using, self._advice)
+        self._emptying = using.emptying(deployer, self._advice)
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
         """Return what would be done; `insisting`: a pod that would not go is a failure."""

@@ -30,7 +30,6 @@ from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from ..util.words import counted
 from . import host_changes, run_rights, unfinished
-from .dead_kubelet import Emptying
 from .draining import CORDON, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
@@ -265,7 +264,7 @@ class _Node:
         self._run = using.context.run
         self._name = deployer.node.name
         self._were_ready: frozenset[str] = frozenset()  # pods of its own, before this run's change
-        self._emptying = Emptying(deployer, using, still_cordoned(self._name, UPGRADE))
+        self._emptying = using.emptying(deployer, still_cordoned(self._name, UPGRADE))
         self._proof = using.proof(
             deployer,
             probing=probing,
