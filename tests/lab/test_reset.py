@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,10 +185,18 @@ def test_a_deployment_records_the_host_beforehand_in_both_places(
     assert record in [copy.read_text() for copy in copies]
 
 
+def only_pods_that_exist(lab: Lab) -> bool:
+    """Return whether the host has nothing of pods that the API does not know."""
+    pods = lab.objects("pods", "-A", "--field-selector", f"spec.nodeName={NODE}")
+    known = {pod["metadata"]["uid"] for pod in pods}
+    return set(lab.on(NODE, "ls /var/lib/kubelet/pods").split()) <= known
+
+
 def test_pods_of_others_are_named_and_nothing_is_done(lab: Lab, before: list[str]) -> None:
     run_pods(lab)
-    # Those of the verification go a moment after it, and their interfaces with them.
-    eventually(lambda: lab.objects("pods", "-n", "fabnode-verify") == [])
+    # Those of the verification go a moment after it, their interfaces and mounts once their objects
+    # have gone; the kubelet removes a pod's folder last.
+    eventually(partial(only_pods_that_exist, lab))
     there = snapshot(lab)
     found = reset(lab, "--yes", code=1)
     (refusal,) = found["refused"]
