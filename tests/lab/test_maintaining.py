@@ -93,6 +93,23 @@ def test_a_command_in_place_of_the_reboot(shop: Shop) -> None:
     shop.rolled_out("web")
 
 
+@pytest.mark.parametrize("reboots", [False, True], ids=["a command", "a reboot"])
+def test_a_node_whose_kubelet_is_dead_is_emptied_all_the_same(shop: Shop, reboots: bool) -> None:
+    """Its pods end by the runtime, or by the reboot, and are replaced within their budget."""
+    shop.make(deployment("web", 4), budget("web", maxUnavailable=1))
+    shop.rolled_out("web")
+    shop.lab.on("n3", "systemctl stop kubelet.service")
+    words = () if reboots else ("--command", "systemctl start kubelet.service")
+    done = maintained(shop, "--limit", "n3", *words)
+    assert done.results == {"n3": "changed"}
+    assert reboots or "its kubelet does not run (inactive)" in done.text
+    assert shop.cordoned() == set()
+    assert "n3" in shop.lab.ready()
+    shop.rolled_out("web")
+    pods = shop.lab.objects("pods", "-A", "--field-selector", "spec.nodeName=n3")
+    assert [pod for pod in pods if "deletionTimestamp" in pod["metadata"]] == []
+
+
 def test_only_what_is_due_is_rebooted(shop: Shop) -> None:
     shop.lab.on("n2", f"rm -f {MARK} {MARK}.pkgs")
     before = boots(shop.lab)

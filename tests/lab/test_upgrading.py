@@ -20,7 +20,7 @@ from .visitors import Visitors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .harness import Lab
+    from .harness import Done, Lab
 
 pytestmark = pytest.mark.life
 
@@ -159,9 +159,12 @@ class Canary:
         self.starts = cluster.lab.starts("n3")
 
     def fails(self, config: Path, cause: str) -> None:
-        """Upgrade, and see n2 back at what it ran, n3 untouched, and no request lost."""
+        """Upgrade, and see that go wrong as `went_back` has it."""
+        self.went_back(self.cluster.upgrade("--limit", "n2,n3", code=1, config=config), cause)
+
+    def went_back(self, done: Done, cause: str) -> None:
+        """See n2 back at what it ran, n3 untouched, and no request lost."""
         cluster = self.cluster
-        done = cluster.upgrade("--limit", "n2,n3", code=1, config=config)
         assert done.results == {"n2": "failed", "n3": "skipped"}
         assert cause in done.rows["n2"]["cause"], done.rows["n2"]
         assert "it runs what it ran before, and takes pods again" in done.rows["n2"]["cause"]
@@ -206,6 +209,25 @@ def test_a_canary_whose_program_does_not_work_goes_back(
 ) -> None:
     broken = cluster.with_spoiled(key, part, code, tmp_path)
     Canary(cluster, visitors).fails(broken, cause)
+
+
+def test_a_canary_whose_kubelet_dies_on_trial_goes_back(
+    cluster: Cluster, visitors: Visitors
+) -> None:
+    """A pod has come by then, and no kubelet ends it: the runtime does, on the way back."""
+    late = deployment("late", 1, nodeSelector={"kubernetes.io/hostname": "n2"})
+    canary = Canary(cluster, visitors)
+    config = cluster.changed(maintenance={"soak": 150})
+    run = cluster.lab.begin("upgrade", "--limit", "n2,n3", "--json", config=config)
+    assert run.begun("n2", "soak", "healthy"), run.printed()
+    cluster.shop.make(late)
+    cluster.shop.rolled_out("late")
+    (before,) = cluster.shop.pods("n2", "late")
+    cluster.lab.on("n2", "systemctl stop kubelet.service")
+    canary.went_back(run.wait(cluster.lab.patience), "not Ready any more")
+    cluster.shop.rolled_out("late")
+    assert before not in cluster.shop.pods("n2", "late"), "it was ended, and another one came"
+    cluster.shop.kubectl("delete", "deployment", "late")
 
 
 def test_a_canary_whose_host_dies_stays_cordoned_and_the_others_are_untouched(
