@@ -62,6 +62,11 @@ class Cordons:
             raise NotANodeError(name)
         return found
 
+    def all_live(self) -> dict[str, Object]:
+        """Return all Node objects as they are now, by name."""
+        items = self._api.get(node_status.NODES)["items"]
+        return {str(item["metadata"]["name"]): item for item in items}
+
     def begin(self, name: str, wanted: Operation) -> tuple[Operation, bool]:
         """
         Cordon a node and record why, or go on with what is recorded there.

@@ -21,7 +21,7 @@ from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError, HostError
 from ..util.wait import WaitTimeoutError
-from . import host_changes, unended_pods
+from . import host_changes, node_machine, unended_pods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,13 +195,10 @@ class Emptying:
         paths = self.config.paths
         observed = Observed((), (KUBELET_SERVICE,), ())
         seen = survey(self.deployer.host, observed, state=paths.state, programs=paths.programs)
-        known = node_status.machine_id(self.cordons.live(self._name))
-        if not known or seen.now.machine != known:
-            why = (
-                f"the host's machine-id is {seen.now.machine or 'unknown'}, and its Node object"
-                f" tells of {known or 'no machine'}"
-            )
-            raise PodsMayRunError(why, self.advice)
+        nodes = self.cordons.all_live()
+        found = node_machine.match_of(seen.ids, self.cordons.live(self._name), nodes)
+        if found.kind != "same":
+            raise PodsMayRunError(f"its host may be another machine: {found.why}", self.advice)
         return seen
 
     def _deleted(self, pods: Sequence[Object], log: Step, proof: str) -> None:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import node_status
 from ..kube.heartbeats import heartbeat_age
+from ..node.machine_ids import MachineIds
 from ..remote import boot_state
 from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
 from ..steps import kernel
@@ -28,7 +28,7 @@ from ..util import program
 from ..util.errors import FabnodeError, HostError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
-from . import run_rights
+from . import node_machine, run_rights
 from .draining import nodes_in_use
 from .node_drainer import still_cordoned
 from .wave_runner import in_waves
@@ -253,16 +253,9 @@ class _Node:
         :raises NotItsHostError: it is another one's.
         """
         live = self._cordons.live(self._name)
-        info = (live.get("status") or {}).get("nodeInfo") or {}
-        boot, machine = str(info.get("bootID") or ""), node_status.machine_id(live)
-        if state.boot == boot or not boot:
-            return live
-        if machine and state.machine and machine != state.machine:
-            why = f"its machine-id is {state.machine}, and the Node object tells of {machine}"
-            raise NotItsHostError(self._name, why)
-        if node_status.not_ready(live) is None:
-            why = f"it is in the boot {state.boot}, and its kubelet reports from {boot}"
-            raise NotItsHostError(self._name, why)
+        found = node_machine.match_of(MachineIds.of(state.machine, state.boot), live, {})
+        if found.kind == "other":
+            raise NotItsHostError(self._name, found.why)
         return live
 
     def _soaked(self, operation: Operation) -> None:

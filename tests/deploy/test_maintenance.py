@@ -25,6 +25,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.doctor.cause import Cause, Fix
 from fabnode.kube.client import ApiError
+from fabnode.node.machine_ids import MachineIds
 from fabnode.node.surroundings import Sandbox, Surroundings, Survey, UnitState
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from fabnode.config.configuration import Node
     from fabnode.util.fan_out import Outcome
 
-BOOTS = [f"00000000-0000-0000-0000-{number:012}" for number in range(10)]
+BOOTS = [f"b0000000-0000-0000-0000-{number:012}" for number in range(10)]
 MACHINE = "0123456789abcdef" * 2
 OLD, NEW = "6.1.0-20-amd64", "6.1.0-25-amd64"
 
@@ -545,7 +546,7 @@ def test_a_host_that_is_not_the_nodes_is_not_rebooted(scene: Maintained) -> None
     scene.reported["n1"], scene.machine = BOOTS[7], "f" * 32
     error = scene.maintain()["n1"].error
     assert isinstance(error, NotItsHostError)
-    assert f"its machine-id is {MACHINE}, and the Node object tells of {'f' * 32}" in error.message
+    assert f"the Node has the machine-id {'f' * 32}, the host {MACHINE}" in error.message
     assert (scene.api.reported, scene.hosts["n1"].said) == ([], [])
 
 
@@ -554,7 +555,7 @@ def test_a_clone_of_the_nodes_host_is_not_rebooted_either(scene: Maintained) -> 
     scene.reported["n1"] = BOOTS[7]
     error = scene.maintain()["n1"].error
     assert isinstance(error, NotItsHostError)
-    assert f"it is in the boot {BOOTS[0]}, and its kubelet reports from {BOOTS[7]}" in error.message
+    assert f"the Node has the boot id {BOOTS[7]}, the host {BOOTS[0]}" in error.message
     assert scene.hosts["n1"].said == []
 
 
@@ -568,7 +569,8 @@ def test_a_host_that_was_rebooted_without_its_kubelet_is_the_nodes(scene: Mainta
 # --- a kubelet that is dead -----------------------------------------------------------------------
 
 STOPPED = Survey(
-    now=Surroundings(machine=MACHINE, units={"kubelet.service": UnitState("loaded", "inactive")})
+    now=Surroundings(machine=MACHINE, units={"kubelet.service": UnitState("loaded", "inactive")}),
+    ids=MachineIds(MACHINE),
 )
 WEB = Sandbox("s1", "shop", "a", daemon=False)
 
@@ -684,12 +686,16 @@ RUNS = {
     "sandbox": (replace(STOPPED, sandboxes=(WEB,)), "containerd holds shop/a"),
     "process": (replace(STOPPED, processes=2), "processes run in cgroups of pods there (2)"),
     "kubelet": (
-        Survey(replace(STOPPED.now, units={"kubelet.service": UnitState("loaded", "active")})),
+        replace(
+            STOPPED,
+            now=replace(STOPPED.now, units={"kubelet.service": UnitState("loaded", "active")}),
+        ),
         "kubelet.service is active there",
     ),
     "another machine": (
-        Survey(replace(STOPPED.now, machine="f" * 32)),
-        f"the host's machine-id is {'f' * 32}, and its Node object tells of {MACHINE}",
+        replace(STOPPED, ids=MachineIds("f" * 32)),
+        f"its host may be another machine: the Node has the machine-id {MACHINE}, the host"
+        f" {'f' * 32}",
     ),
 }
 
@@ -707,7 +713,7 @@ def test_pods_that_may_run_are_not_declared_dead(dead: Dead, seen: Survey, why: 
 
 
 def test_nothing_is_ended_on_a_machine_that_is_not_the_nodes(dead: Dead) -> None:
-    dead.surveys[0] = Survey(replace(STOPPED.now, machine="f" * 32))
+    dead.surveys[0] = replace(STOPPED, ids=MachineIds("f" * 32))
     assert isinstance(dead.maintain(command=MENDS)["n1"].error, PodsMayRunError)
     assert not [what for what in dead.api.reported if what.startswith(("halted", "pods", "delete"))]
 

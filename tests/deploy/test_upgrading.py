@@ -31,6 +31,7 @@ from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
 from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
+from fabnode.node.machine_ids import MachineIds
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Absent, Binary, File, Trace, Unit
 from fabnode.node.surroundings import Sandbox, Surroundings, Survey, UnitState
@@ -898,7 +899,8 @@ def test_a_node_that_does_not_stay_well_is_emptied_and_goes_back(soaking: Upgrad
 
 
 STOPPED = Survey(
-    now=Surroundings(machine="m1", units={"kubelet.service": UnitState("loaded", "inactive")})
+    now=Surroundings(machine="m1", units={"kubelet.service": UnitState("loaded", "inactive")}),
+    ids=MachineIds("m1"),
 )
 WEB = Sandbox("s1", "shop", "a", daemon=False)
 ENDED = ["halted n1", "containers n1", "pods n1", "start n1"]
