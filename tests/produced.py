@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from fabnode.steps.verify import Check
+from fabnode.steps.checks.check import Check
 from fabnode.util.errors import FabnodeError
 
 if TYPE_CHECKING:

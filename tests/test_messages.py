@@ -5,18 +5,21 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
-import fabnode.deploy.network_probe
-import fabnode.deploy.verification
-import fabnode.steps.verify
+from fabnode.deploy import network_probe, verification
 from fabnode.node.facts import Facts, PathFact
 from fabnode.node.plan import ConflictError, make_plan
 from fabnode.node.resources import File
+from fabnode.steps import checks
+from fabnode.steps.checks.check import Check
+from fabnode.steps.checks.node_certificates import certificate_paths
+from fabnode.steps.checks.node_services import override_checks
 from fabnode.steps.finding import Finding
-from fabnode.steps.verify import Check, certificate_paths, override_checks
 from fabnode.util.errors import FabnodeError
 from fabnode.util.problems import ConfigError
 
@@ -181,7 +184,8 @@ def test_each_failure_and_check_says_what_to_do() -> None:
 
 def test_each_check_has_its_row_and_no_other() -> None:
     made = set(MADE)
-    for module in (fabnode.deploy.network_probe, fabnode.deploy.verification, fabnode.steps.verify):
+    found = iter_modules(checks.__path__, f"{checks.__name__}.")
+    for module in (network_probe, verification, *(import_module(each.name) for each in found)):
         for call in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
             match call:
                 case ast.Call(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..config.secret_prompts import SecretRequest
     from ..deploy.run import Run
     from ..library.results import DeployResult
-    from ..steps.verify import Check
+    from ..steps.checks.check import Check
     from .options import Options
 
 DEFAULT_CONFIG = "config/cluster.yml"

@@ -21,7 +21,8 @@ from ..pki import proxy_names
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
 from ..pki.csr_prefixes import FIRST_BLOCK, beginning_with, request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
-from ..steps import rbac, verify
+from ..steps import rbac
+from ..steps.checks import probe_pods
 from ..util.own_names import PROBE_NAMESPACE
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ _OUTWARD = (
 
 
 def _service(names: Collection[str]) -> str:
-    (probe,) = verify.probe_objects("", ())
+    (probe,) = probe_pods.probe_objects("", ())
     metadata, spec = probe["metadata"], "object.spec"
     selected = " && ".join(
         f"{_cel(key)} in {spec}.selector && {spec}.selector[{_cel(key)}] == {_cel(value)}"

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..kube.tls_peer import presented
 from ..pki.inventory import CertificateRow, absent, authorities, row
 from ..remote.key_pairs import read_pairs
-from ..steps import verify
+from ..steps.checks.node_certificates import (
+    SERVING_TITLE,
+    certificate_paths,
+    serving_addresses,
+)
 from ..util.families import in_url
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ def certificates_seen(config: Config, facts: Mapping[str, Facts]) -> list[dict[s
     now = datetime.now(UTC)
     rows = cluster_certificates(config, now)
     for name, seen in facts.items():
-        paths = verify.certificate_paths(config.node(name))
+        paths = certificate_paths(config.node(name))
         rows += [
             row(name, title, path, held, ca_pem=config.ca_pem, now=now)
             for title, path in paths.items()
@@ -55,7 +59,7 @@ def node_certificates(now: datetime, deployer: NodeDeployer) -> list[Certificate
     :raises HostError: the node can't be asked.
     """
     ca_pem = deployer.config.ca_pem
-    paths = verify.certificate_paths(deployer.node)
+    paths = certificate_paths(deployer.node)
     pairs = read_pairs(deployer.host, paths.values())
     return [
         row(
@@ -67,11 +71,7 @@ def node_certificates(now: datetime, deployer: NodeDeployer) -> list[Certificate
             now=now,
             mode=pair.mode,
             public_key=pair.public_key,
-            names=(
-                verify.serving_addresses(deployer.node, None)
-                if title == verify.SERVING_TITLE
-                else ()
-            ),
+            names=(serving_addresses(deployer.node, None) if title == SERVING_TITLE else ()),
         )
         if (pair := pairs.get(path))
         else absent(deployer.node.name, title, path)

@@ -15,7 +15,8 @@ from ..kube.service_accounts import DEPLOYER
 from ..kube.service_accounts import objects as account_objects
 from ..pki import proxy_names
 from ..releases.matrix import matrix
-from ..steps import proxy_cert, verify
+from ..steps import proxy_cert
+from ..steps.checks import probe_pods
 from ..steps.finding import Finding
 from ..util import program
 from . import admission_policy, removed_policy, run_rights
@@ -62,7 +63,7 @@ def objects(
         rights += run_rights.OWN_POLICY
         own = admission_policy.objects(DEPLOYER, allowed(config, network))
         policy = (*own, *removed_policy.objects())
-    return (verify.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
+    return (probe_pods.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
 
 
 def allowed(config: Config, network: Sequence[Object]) -> Allowed:

@@ -30,7 +30,7 @@ from ..ssh.errors import (
     UnknownHostKeyError,
     UnreachableError,
 )
-from ..steps import verify
+from ..steps.checks import health_endpoints, node_services, schedulability
 from ..upkeep import operations
 from ..upkeep.departures import FINISHED
 from ..upkeep.objects import full_name
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ..config.configuration import Node
     from ..kube.client import Object
     from ..pki.csr_policy import SigningRequest
-    from ..steps.verify import Check
+    from ..steps.checks.check import Check
     from .cluster_session import ClusterSession
     from .node_planner import NodePlanner
 
@@ -159,7 +159,7 @@ class Diagnoses:
         cluster = config.cluster
         apiserver = cluster.endpoints[0][0]  # of several, none has a name
         return ProbeTargets(
-            services=verify.units(node, config.cluster),
+            services=node_services.units(node, config.cluster),
             ports=layout.ports(balanced=config.cluster.balanced),
             folders=(node.kubelet.root, node.runtime.root, config.paths.state, "/etc", "/run"),
             confs=config.paths.cni_conf,
@@ -268,7 +268,7 @@ class Diagnoses:
             excluded=operations.is_left_excluded(live),
             taints=tuple(
                 taint
-                for taint in verify.strange_taints(node, live)
+                for taint in schedulability.strange_taints(node, live)
                 if not taint[0].startswith(f"{operations.REMOVED}:")
             ),
             tainted_by=operations.tainted_by(live),
@@ -355,7 +355,7 @@ def explained_check(check: Check, session: ClusterSession, planner: NodePlanner)
 
 def _health(planner: NodePlanner) -> str:
     """Return what the kubelet's health endpoint answers; empty: it is healthy, or has none."""
-    at = verify.endpoints(planner.node).get(verify.KUBELET_HEALTH)
+    at = health_endpoints.endpoints(planner.node).get(health_endpoints.KUBELET_HEALTH)
     if at is None:
         return ""
     answer = planner.host.http_get(at.port, "/healthz", address=at.address)

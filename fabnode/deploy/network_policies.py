@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kube.client import ApiError
-from ..steps.verify import Check
+from ..steps.checks.check import Check
 from ..util.own_names import PROBE_NAMESPACE
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..kube.client import ApiError, KubeletError
 from ..kube.watch import Watch
-from ..steps import verify
+from ..steps.checks import probe_answers, probe_pods, service_addresses
+from ..steps.checks.check import Check
 from ..util import program
 from ..util.errors import ClusterError
 from ..util.families import families_of, family, of
@@ -55,7 +56,7 @@ def try_network(
     service_cidrs: Sequence[str],
     timeout: float,
     progress: Callable[[str], None],
-) -> tuple[verify.Check, ...]:
+) -> tuple[Check, ...]:
     """
     Run a pod on every node that requests a pod on every node and a Service; return the checks.
 
@@ -82,7 +83,7 @@ def network_probe_left(api: Api) -> bool:
     found = api.find(_NAMESPACE)
     if found is None or _leaving(found):
         return False
-    standing = verify.STANDING in (found["metadata"].get("labels") or {})
+    standing = probe_pods.STANDING in (found["metadata"].get("labels") or {})
     return not standing or bool(api.get(_PODS)["items"])
 
 
@@ -95,14 +96,14 @@ def _run(
     service_cidrs: Sequence[str],
     timeout: float,
     progress: Callable[[str], None],
-) -> list[verify.Check]:
+) -> list[Check]:
     every = (*nodes, *others)
     families = families_of(service_cidrs)
-    _create(api, verify.probe_objects(image, every, families))
+    _create(api, probe_pods.probe_objects(image, every, families))
     service = _service_addresses(api.get(f"{_NAMESPACE}/services/echo")["spec"])
     pods = Watch(api, _PODS).start()
     asking = ThreadPoolExecutor(1)
-    checks: list[verify.Check] = list(verify.service_range(service, service_cidrs))
+    checks: list[Check] = list(service_addresses.service_range(service, service_cidrs))
     try:
         progress("waiting for pods that try the network: one on every node starts")
         try:
@@ -127,7 +128,7 @@ def _run(
         }
         # Meanwhile: an apiserver without a route takes its time.
         reached = asking.submit(_reached, api, [*enumerate(nodes)])
-        _create(api, verify.client_pods(image, tried, addresses, service))
+        _create(api, probe_pods.client_pods(image, tried, addresses, service))
         names = {f"client-{i}": node for i, node in enumerate(tried)}
         progress("waiting for pods that try the network: each requests all others")
         try:
@@ -140,24 +141,24 @@ def _run(
     finally:
         pods.stop()
         asking.shutdown(wait=False)
-    tries: list[verify.Check] = []
+    tries: list[Check] = []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         logs = pool.map(lambda pod: _log(api, pod, names[pod]), names)
     for node, log in zip(names.values(), logs, strict=True):
-        if isinstance(log, verify.Check):
+        if isinstance(log, Check):
             check = log if node in nodes else replace(log, warning=True)
             checks += _late([check], timeout) if late else [check]
         elif node in nodes:
-            tries += verify.probe_results(node, log, tried, families=common)
+            tries += probe_answers.probe_results(node, log, tried, families=common)
         else:
-            tries += verify.probe_results(node, log, nodes, service=False, families=common)
+            tries += probe_answers.probe_results(node, log, nodes, service=False, families=common)
     checks += reached.result()
     # Asked while the namespace is there: some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
     return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
 
 
-def _late(checks: Sequence[verify.Check], timeout: float) -> list[verify.Check]:
+def _late(checks: Sequence[Check], timeout: float) -> list[Check]:
     """Return the checks of pods that were waited for, each that failed with how long that was."""
     waited = f"after {timeout:g} s (timeouts.probe)"
     return [c if c.ok else replace(c, detail=f"{c.detail}, {waited}") for c in checks]
@@ -176,7 +177,7 @@ def _service_addresses(spec: Object) -> list[str]:
     return [str(at) for at in spec.get("clusterIPs") or [spec["clusterIP"]]]
 
 
-def _address_check(node: str, addresses: Sequence[str], pod_cidrs: Sequence[str]) -> verify.Check:
+def _address_check(node: str, addresses: Sequence[str], pod_cidrs: Sequence[str]) -> Check:
     outside = [
         cidr
         for cidr in pod_cidrs
@@ -186,10 +187,10 @@ def _address_check(node: str, addresses: Sequence[str], pod_cidrs: Sequence[str]
     good = not outside
     detail = listed if good else f"{listed} is outside of pod_cidr {' and '.join(outside)}"
     advice = "compare the address pools of the pod network with cluster.pod_cidr"
-    return verify.Check(node, "pod address", good, detail, "" if good else advice)
+    return Check(node, "pod address", good, detail, "" if good else advice)
 
 
-def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[verify.Check]:
+def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[Check]:
     """
     Return the check of whether the apiserver reaches the server pods; none without that right.
 
@@ -198,7 +199,7 @@ def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[verify.Check]
 
     def ask(server: tuple[int, str]) -> str | None:
         number, node = server
-        path = f"{_PODS}/server-{number}:{verify.PROBE_PORT}/proxy/"
+        path = f"{_PODS}/server-{number}:{probe_pods.PROBE_PORT}/proxy/"
         try:
             answer = api.text(path, node=node, seconds=_REACHES)
         except KubeletError as error:
@@ -210,16 +211,16 @@ def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[verify.Check]
     with ThreadPoolExecutor(_PARALLEL) as pool:
         answers = zip(servers, pool.map(ask, servers), strict=True)
     known = {node: answer for (_, node), answer in answers if answer is not None}
-    return [verify.apiserver_check(known)] if known else []
+    return [probe_answers.apiserver_check(known)] if known else []
 
 
-def _log(api: Api, pod: str, node: str) -> str | verify.Check:
+def _log(api: Api, pod: str, node: str) -> str | Check:
     """Return what a client pod printed, or the check that tells why that can't be had."""
     try:
         return api.text(f"{_PODS}/{pod}/log", node=node)
     except ApiError as error:
         unreachable = isinstance(error, KubeletError) and error.unreachable
-        return verify.log_check(node, str(error), error.advice, unreachable=unreachable)
+        return probe_answers.log_check(node, str(error), error.advice, unreachable=unreachable)
 
 
 def _addresses(
@@ -240,7 +241,7 @@ def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:
     return phases <= {"Succeeded", "Failed"}
 
 
-def _not_running(api: Api, every: Sequence[str], nodes: Sequence[str]) -> list[verify.Check]:
+def _not_running(api: Api, every: Sequence[str], nodes: Sequence[str]) -> list[Check]:
     """Return a check for each pod of the servers; of other than these nodes, a warning."""
     pods = {pod["metadata"]["name"]: pod for pod in api.get(_PODS)["items"]}
     try:
@@ -257,7 +258,7 @@ def _started(
     events: Sequence[Object],
     every: Sequence[str],
     nodes: Sequence[str],
-) -> list[verify.Check]:
+) -> list[Check]:
     """Return the checks of `_not_running`, from pods by name and the namespace's warnings."""
     checks = []
     for i, node in enumerate(every):
@@ -270,7 +271,7 @@ def _started(
         advice = "" if running else program.host_task(node, "logs --unit kubelet")
         if _PULL_FAILED.search(detail):
             advice = "name in verify.image an image that hosts can pull, or artifacts.images brings"
-        check = verify.Check(node, "probe pod", running, detail, advice, node not in nodes)
+        check = Check(node, "probe pod", running, detail, advice, node not in nodes)
         checks.append(check)
     return checks
 
@@ -286,7 +287,7 @@ def _prepare_namespace(api: Api, timeout: float) -> None:
             raise wait.overdue(cause, _KEPT if cause else "")
         wait.pause()
     if not found:
-        api.create("/api/v1/namespaces", verify.namespace())
+        api.create("/api/v1/namespaces", probe_pods.namespace())
     # Pods are refused until the namespace has its default ServiceAccount.
     while not api.find(f"{_NAMESPACE}/serviceaccounts/default"):
         if wait.over:
@@ -329,7 +330,7 @@ def _clear(api: Api) -> None:
     if found is None:
         return
     api.delete(_PODS)
-    if verify.STANDING in (found["metadata"].get("labels") or {}):
+    if probe_pods.STANDING in (found["metadata"].get("labels") or {}):
         api.delete(f"{_NAMESPACE}/services/echo")
     else:
         api.delete(_NAMESPACE)

@@ -38,6 +38,7 @@ from ..steps import (
     runtime,
     verify,
 )
+from ..steps.checks import node_certificates, node_services
 from ..steps.inputs import Issued
 from ..util.wait import WaitTimeoutError
 from . import unfinished
@@ -150,7 +151,7 @@ class NodeDeployer:
     def facts_of_started_units(self) -> Facts:
         """Return current facts, once units that systemd is just starting again have come up."""
         facts = self.current_facts()
-        names = verify.units(self.node, self.config.cluster)
+        names = node_services.units(self.node, self.config.cluster)
         late = [name for name in names if facts.unit(name).active == "activating"]
         if not late:
             return facts
@@ -474,7 +475,7 @@ class NodeDeployer:
         """Return the kinds of certificates that were due and are new. Raises RenewalError."""
         now = self.probe().certificates
         new = []
-        for kind, path in verify.certificates(self.node).items():
+        for kind, path in node_certificates.certificates(self.node).items():
             if not renewal.reason(kind, before.get(path, NO_CERTIFICATE)):
                 continue
             held = now.get(path, NO_CERTIFICATE)

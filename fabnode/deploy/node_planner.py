@@ -25,8 +25,8 @@ from ..steps import (
     program_owners,
     proxy_cert,
     unit_overrides,
-    verify,
 )
+from ..steps.checks import node_certificates
 from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
 from ..util import program
@@ -243,7 +243,7 @@ class NodePlanner:
         """Return which certificates a renewal leaves as they are; one text for each reason."""
         kinds: dict[str, list[str]] = {}
         now = datetime.now(UTC)
-        for kind, path in verify.certificates(self.node).items():
+        for kind, path in node_certificates.certificates(self.node).items():
             if why := renewal.reason_to_keep(kind, self.facts.certificate(path), now):
                 kinds.setdefault(why, []).append(kind)
         return tuple(
@@ -485,7 +485,7 @@ class NodePlanner:
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""
         about = {
-            *verify.certificates(self.node).values(),
+            *node_certificates.certificates(self.node).values(),
             *layout.certificate_files(authority=bool(renewal.authority)),
         }
         others = [

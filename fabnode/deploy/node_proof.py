@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..kube import node_status
 from ..steps import ready, verify
-from ..steps.verify import Check
+from ..steps.checks import node_services
+from ..steps.checks.check import Check
+from ..steps.checks.schedulability import SCHEDULABLE
 from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError
@@ -187,8 +189,8 @@ class NodeProof:
         facts = self._deployer.probe()
         live = self._cordons.live(self._name)
         checks = verify_node(self._deployer.host, facts, self._session, live)
-        checks += verify.override_checks(self._name, self._deployer.overrides())
-        bad = [check for check in checks if check.failed and check.name != verify.SCHEDULABLE]
+        checks += node_services.override_checks(self._name, self._deployer.overrides())
+        bad = [check for check in checks if check.failed and check.name != SCHEDULABLE]
         return [*map(_sentence, bad), *self._own_pods_faults()]
 
     def _own_pods_faults(self) -> list[str]:

@@ -12,7 +12,7 @@ from ..kube import node_status
 from ..kube.client import ApiError, permitted
 from ..kube.pods import pods_on
 from ..kube.watch import Watch
-from ..steps import verify
+from ..steps.checks import schedulability
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
@@ -69,7 +69,7 @@ class Nodes:
         wait = Wait("taints of Ready nodes to go", _SETTLING, _SETTLING_LOOK)
         while True:
             found = self.current()
-            if wait.over or not any(verify.settles(found[n]) for n in names if n in found):
+            if wait.over or not any(schedulability.settles(found[n]) for n in names if n in found):
                 return found
             wait.pause()
 

@@ -16,7 +16,9 @@ from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
-from ..steps.verify import Check
+from ..steps.checks import node_services
+from ..steps.checks.check import Check
+from ..steps.checks.schedulability import SCHEDULABLE
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
@@ -121,7 +123,7 @@ def deploy(run: Run) -> list[Check]:
 
 def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
     """Probe nodes again that were cordoned, or tainted: the site's commands may end that."""
-    closed = {c.node for c in checks if c.name == verify.SCHEDULABLE and not c.ok}
+    closed = {c.node for c in checks if c.name == SCHEDULABLE and not c.ok}
     if not closed or not context.run.config.extensions.hooks:
         return checks
     live = context.session.nodes.current()
@@ -131,9 +133,7 @@ def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
         if node.name in closed & live.keys()
     }
     return [
-        replace(again[c.node], warning=True)
-        if c.node in again and c.name == verify.SCHEDULABLE
-        else c
+        replace(again[c.node], warning=True) if c.node in again and c.name == SCHEDULABLE else c
         for c in checks
     ]
 
@@ -241,7 +241,7 @@ def verify_with(
             name = node.node.name
             found = verify_node(node.host, facts, session, live.get(name), ages.get(name))
             checks = [_explained(check, session, node) for check in found]
-            checks += verify.override_checks(name, node.overrides(), node.sites_own())
+            checks += node_services.override_checks(name, node.overrides(), node.sites_own())
             return checks
 
         found = context.each(one, names, last=True)
@@ -257,9 +257,7 @@ def verify_with(
             session, with_network, live, network=network(), progress=log.progress
         )
         if not strict:
-            checks = [
-                replace(c, warning=True) if c.name == verify.SCHEDULABLE else c for c in checks
-            ]
+            checks = [replace(c, warning=True) if c.name == SCHEDULABLE else c for c in checks]
         checks = [
             replace(check, advice="", warning=False) if check.ok else check for check in checks
         ]
@@ -275,7 +273,7 @@ def verify_with(
 
 def _explained(check: Check, session: ClusterSession, node: NodeDeployer) -> Check:
     """Return the check of Ready with the cause where it is not good, any other as it is."""
-    if check.name != verify.READY or check.ok:
+    if check.name != node_services.READY or check.ok:
         return check
     from .diagnosis import explained_check  # all causes, which a node that is well needs not
 

@@ -24,7 +24,8 @@ from ..node.resources import (
     Sysctl,
     Unit,
 )
-from ..steps import environment, kubelet_paths, verify
+from ..steps import environment, kubelet_paths
+from ..steps.checks import node_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +79,7 @@ def watchlist(
         text=tuple(dict.fromkeys(text)),
         opaque=tuple(dict.fromkeys(opaque)),
         folders=tuple(dict.fromkeys(folders)),
-        certificates=tuple(verify.certificate_paths(node).values()),
+        certificates=tuple(node_certificates.certificate_paths(node).values()),
         servers=(layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG),
         units=tuple(units),
         sysctls=tuple(sysctls),

@@ -20,6 +20,7 @@ from ..pki.ca_rollover import CERTIFICATES, DONE, OLD_OUT, STAGES, Authorities, 
 from ..pki.certificates import BadCertificateError
 from ..pki.renewal import KINDS, PROXY, Renewal
 from ..steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert, rbac, verify
+from ..steps.checks import node_certificates
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
@@ -38,8 +39,8 @@ from .run import Run, RunContext
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from ..steps.checks.check import Check
     from ..steps.step import Step
-    from ..steps.verify import Check
     from .node_deployer import NodeDeployer
 
 NAME = "rotate-certs"
@@ -144,7 +145,7 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
     if rest and outcomes[first[0]].value:
         checks = attempted(run, verify.STEP, partial(_proved, run, context, first))
         # They were compared; for those that stay, other checks do.
-        near = verify.certificate_paths(run.config.node(first[0]))
+        near = node_certificates.certificate_paths(run.config.node(first[0]))
         bad = [check for check in checks or () if check.failed and check.name not in near]
         failed = "; ".join(f"{check.name}: {check.detail}" for check in bad)
         if bad or checks is None:
@@ -196,7 +197,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     def work(deployer: NodeDeployer) -> Stage:
         with run.journal.step(deployer.node.name, NAME, "determining its stage") as log:
             facts = deployer.current_facts()
-            paths = verify.certificates(deployer.node)
+            paths = node_certificates.certificates(deployer.node)
             held = {k: facts.certificate(path) for k, path in paths.items()}
             stage = authorities.stage(facts.path(layout.CA).content or b"", held)
             log.note("through" if stage == DONE else f"next: {stage}")

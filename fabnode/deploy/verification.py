@@ -1,4 +1,4 @@
-"""Verification: collects observations from nodes and API for the checks of `steps.verify`."""
+"""Verification: collects observations from nodes and API for `steps/checks/`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ from ..kube import api_services, heartbeats, node_status
 from ..kube.client import ApiError
 from ..node import layout
 from ..pki import proxy_names
-from ..steps import verify
-from ..steps.verify import BALANCER, DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
+from ..steps.checks import (
+    health_endpoints,
+    node_certificates,
+    node_services,
+    probe_answers,
+    schedulability,
+    service_addresses,
+)
+from ..steps.checks.check import Check
+from ..steps.checks.health_endpoints import KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE
+from ..steps.checks.node_services import BALANCER, READY
+from ..steps.checks.service_addresses import DNS
 from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
@@ -64,23 +74,23 @@ def verify_node(
     :param age: seconds since its kubelet's last heartbeat; None: that is asked for.
     """
     node, config = host.node, session.config
-    units = verify.units(node, config.cluster)
-    checks = list(verify.unit_checks(node.name, facts, units))
+    units = node_services.units(node, config.cluster)
+    checks = list(node_services.unit_checks(node.name, facts, units))
     health = list(_health(host))
     well = all(check.ok for check in health)
     if config.cluster.balanced:
         checks.append(_balanced(host, session))
     checks += health if well else _with_rights(host, facts, health, session)
-    checks += verify.certificate_checks(
+    checks += node_certificates.certificate_checks(
         node.name,
         facts,
-        verify.certificate_paths(node),
+        node_certificates.certificate_paths(node),
         config.ca_pem,
         datetime.now(UTC),
         margin=config.verify.certificate_days,
-        serving=verify.serving_addresses(node, live),
+        serving=node_certificates.serving_addresses(node, live),
     )
-    checks += verify.proxy_checks(node, facts)
+    checks += node_services.proxy_checks(node, facts)
     deploy = program.task(f"deploy-nodes --limit {node.name}")
     if live is None:
         missing = "there is no Node object with this name"
@@ -88,7 +98,7 @@ def verify_node(
     if age is None:
         age = heartbeats.heartbeat_age(session.api, live, _api_time(session))
     reason = node_status.not_ready(live)
-    fresh = age <= verify.MAX_HEARTBEAT
+    fresh = age <= node_services.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
     detail = reason or beat
     if session.nodes.awaits_network(live):
@@ -103,7 +113,7 @@ def verify_node(
     if not session.nodes.awaits_network(live):
         checks.append(schedulable(node, live))
     release = str(config.cluster.version)
-    checks.append(verify.version_check(node.name, live, release, node.runtime.name))
+    checks.append(node_services.version_check(node.name, live, release, node.runtime.name))
     return checks
 
 
@@ -113,7 +123,7 @@ def _api_time(session: ClusterSession) -> float:
 
 def schedulable(node: Node, live: Object) -> Check:
     """Return the check whether an ordinary pod could run on a node."""
-    return verify.schedulable_check(
+    return schedulability.schedulable_check(
         node, live, operations.own_cordon(live), locked_out=operations.is_locked_out(live)
     )
 
@@ -205,7 +215,7 @@ def _dns(session: ClusterSession) -> list[Check]:
     )
     if isinstance(found, Check):
         return [found]
-    return list(verify.dns_checks(found, session.config.cluster.dns_addresses))
+    return list(service_addresses.dns_checks(found, session.config.cluster.dns_addresses))
 
 
 def _permitted(title: str, read: Callable[[], T]) -> T | Check:
@@ -260,7 +270,7 @@ def _with_rights(
 
 def _without_proxy(check: Check, session: ClusterSession) -> Check:
     """Return what the pods found; where no kube-proxy serves Services, its log tells nothing."""
-    if check.ok or not check.name.startswith(verify.SERVICE_VIP) or check.node is None:
+    if check.ok or not check.name.startswith(probe_answers.SERVICE_VIP) or check.node is None:
         return check
     if session.config.node(check.node).kube_proxy.enabled:
         return check
@@ -268,7 +278,7 @@ def _without_proxy(check: Check, session: ClusterSession) -> Check:
     return replace(check, advice=advice)
 
 
-def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:
+def _answer(host: Host, at: health_endpoints.Endpoint, path: str) -> HttpAnswer:
     """Return what a port answers; a program that has just started is well a moment later."""
     wait = Wait(f"port {at.port}", _LISTENS, 0.25)
     while True:
@@ -292,7 +302,7 @@ def _balanced(host: Host, session: ClusterSession) -> Check:
 def _health(host: Host) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
-    endpoints = verify.endpoints(node)
+    endpoints = health_endpoints.endpoints(node)
     for title in (KUBELET_HEALTH, PROXY_HEALTH):
         if title not in endpoints:
             continue

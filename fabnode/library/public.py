@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ..node.resources import Module as Module
     from ..node.resources import Sysctl as Sysctl
     from ..node.resources import Unit as Unit
+    from ..steps.checks.check import Check as Check
     from ..steps.finding import Finding as Finding
     from ..steps.inputs import Inputs as Inputs
     from ..steps.step import Step as Step
-    from ..steps.verify import Check as Check
     from ..util.errors import ClusterError as ClusterError
     from ..util.errors import FabnodeError as FabnodeError
     from ..util.errors import HostError as HostError
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 HOMES = {
     "Absent": "node.resources",
     "Binary": "node.resources",
-    "Check": "steps.verify",
+    "Check": "steps.checks.check",
     "Config": "config.configuration",
     "ClusterError": "util.errors",
     "ConfigError": "util.problems",

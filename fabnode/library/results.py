@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..deploy.pipeline import ClusterPlan
     from ..deploy.run import Run
     from ..journal.summary import NodeResult
+    from ..steps.checks.check import Check
     from ..steps.finding import Finding
-    from ..steps.verify import Check
     from ..util.fan_out import Outcome
 
 _GOOD = {"changed", "unchanged"}

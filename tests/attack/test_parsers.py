@@ -47,7 +47,7 @@ from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh import port_checks
 from fabnode.ssh.errors import HostMisbehavedError
 from fabnode.ssh.exec import Result
-from fabnode.steps.verify import probe_results
+from fabnode.steps.checks.probe_answers import probe_results
 from fabnode.util.errors import HostError
 from fabnode.util.wait import Wait
 from tests import attacks, forgery

@@ -26,7 +26,7 @@ from fabnode.ssh.errors import (
     UnreachableError,
 )
 from fabnode.ssh.port_checks import HttpAnswer, TlsResult
-from fabnode.steps.verify import Check
+from fabnode.steps.checks.check import Check
 from fabnode.util.wait import WaitTimeoutError
 from tests.doctor.support import FACTS, KUBELET, STOPPED, SYMPTOMS
 from tests.support import make_config

@@ -29,7 +29,7 @@ from fabnode.node.machine_ids import MachineIds
 from fabnode.node.surroundings import Sandbox, Surroundings, Survey, UnitState
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
-from fabnode.steps.verify import Check
+from fabnode.steps.checks.check import Check
 from fabnode.upkeep.departures import Permits
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import node, pod

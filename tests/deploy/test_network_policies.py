@@ -8,7 +8,7 @@ import pytest
 
 from fabnode.deploy import network_policies
 from fabnode.kube.client import ApiError
-from fabnode.steps.verify import Check
+from fabnode.steps.checks.check import Check
 from fabnode.util.own_names import PROBE_NAMESPACE
 
 CALICO, KUBERNETES = "/apis/crd.projectcalico.org", "/apis/networking.k8s.io"

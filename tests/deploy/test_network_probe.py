@@ -11,7 +11,9 @@ from fabnode.deploy import network_probe
 from fabnode.deploy.network_probe import ProbeRefusedError
 from fabnode.kube import api_services
 from fabnode.kube.client import ApiError, KubeletError
-from fabnode.steps import verify
+from fabnode.steps.checks import service_addresses
+from fabnode.steps.checks.check import Check
+from fabnode.steps.checks.probe_pods import STANDING
 
 FAILURE = "NamespaceDeletionDiscoveryFailure"
 STALE = "metrics.k8s.io/v1beta1: stale GroupVersion discovery"
@@ -72,7 +74,7 @@ def test_pods_that_the_cluster_refuses_are_a_failure_of_their_own() -> None:
     assert "fabnode-verify" in caught.value.advice
 
 
-def reached(*answers: str | ApiError) -> list[verify.Check]:
+def reached(*answers: str | ApiError) -> list[Check]:
     """Return the check, where the apiserver passes these on for the pods of n0, n1, …"""
 
     def text(path: str, *, node: str, seconds: float) -> str:
@@ -121,7 +123,7 @@ def test_who_may_not_ask_the_apiserver_to_reach_pods_says_nothing_of_it() -> Non
     ("address", "outside"), [("10.68.0.10", False), ("10.96.0.10", True), ("fd00::10", True)]
 )
 def test_where_a_services_address_lies(address: str, outside: bool) -> None:
-    assert [check.ok for check in verify.service_range([address], ["10.68.0.0/16"])] == [
+    assert [check.ok for check in service_addresses.service_range([address], ["10.68.0.0/16"])] == [
         False
     ] * outside
 
@@ -175,7 +177,7 @@ def test_an_image_that_hosts_cannot_pull_is_the_configurations_matter(
     assert advised in check.advice
 
 
-@pytest.mark.parametrize(("labels", "last"), [({}, ""), ({verify.STANDING: ""}, "/services/echo")])
+@pytest.mark.parametrize(("labels", "last"), [({}, ""), ({STANDING: ""}, "/services/echo")])
 def test_pods_are_deleted_before_what_holds_them(labels: dict[str, str], last: str) -> None:
     """The controller of namespaces takes its time, in which a drain would find pods to evict."""
     gone: list[str] = []

@@ -16,7 +16,7 @@ from fabnode.deploy.network_upgrade import NetworkUpgrade, NetworkWentBackError
 from fabnode.journal.journal import Journal
 from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.releases.version import Release
-from fabnode.steps.verify import Check
+from fabnode.steps.checks.check import Check
 from fabnode.util.errors import ClusterError
 from fabnode.util.own_names import NETWORK_BEFORE
 from fabnode.util.wait import WaitTimeoutError

@@ -41,8 +41,8 @@ from fabnode.remote import apply as apply_module
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import preflight, proxy_cert
+from fabnode.steps.checks.check import Check
 from fabnode.steps.order import node_steps
-from fabnode.steps.verify import Check
 from tests.steps.support import artifacts
 from tests.support import authority, make_config, pem, private_pem
 

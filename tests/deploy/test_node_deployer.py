@@ -37,7 +37,8 @@ from fabnode.remote import apply as apply_module
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
-from fabnode.steps import kubelet, preflight, proxy, proxy_cert, verify
+from fabnode.steps import kubelet, preflight, proxy, proxy_cert
+from fabnode.steps.checks import node_certificates
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
@@ -385,7 +386,7 @@ def test_a_renewal_is_of_what_was_asked_for(
 ) -> None:
     node = scene()
     node.deploy()
-    paths = verify.certificates(node.node)
+    paths = node_certificates.certificates(node.node)
     before = dict(node.machine.facts.certificates)
     assert node.renew(Renewal(kinds))
     after = node.machine.facts.certificates
@@ -643,7 +644,7 @@ def test_a_serving_certificate_requested_before_the_run_is_not_requested_again(
     """A kubelet that ran, without a client certificate of ours, asked for it; then nobody does."""
     node = scene()
     node.deploy()
-    facts, paths = node.machine.facts, verify.certificates(node.node)
+    facts, paths = node.machine.facts, node_certificates.certificates(node.node)
     kept = {p: c for p, c in facts.certificates.items() if p not in {paths[CLIENT], paths[SERVING]}}
     node.machine.facts = replace(facts, certificates=kept)
     assert node.deploy()

@@ -23,9 +23,9 @@ from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.node import layout
 from fabnode.node.facts import Named
 from fabnode.node.plan import ConflictError, Plan
+from fabnode.steps.checks.check import Check
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import STEPS, with_required
-from fabnode.steps.verify import Check
 from fabnode.util.errors import InputError
 from fabnode.util.fan_out import Outcome
 from fabnode.util.wait import WaitTimeoutError

@@ -24,7 +24,8 @@ from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, NoSafeT
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, Renewal
 from fabnode.ssh.errors import ConnectionLostError
-from fabnode.steps.verify import Check, certificate_paths, certificates
+from fabnode.steps.checks.check import Check
+from fabnode.steps.checks.node_certificates import certificate_paths, certificates
 from fabnode.util.wait import WaitTimeoutError
 from tests.support import authority, certificate, make_config, pem
 

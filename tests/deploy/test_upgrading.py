@@ -40,8 +40,8 @@ from fabnode.releases.version_change import Versions, version_change
 from fabnode.remote.apply import Applied
 from fabnode.ssh.errors import ApplyError, UnreachableError
 from fabnode.ssh.exec import Result
+from fabnode.steps.checks.check import Check
 from fabnode.steps.finding import Finding
-from fabnode.steps.verify import Check
 from fabnode.util.errors import ClusterError
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod

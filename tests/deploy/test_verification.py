@@ -14,7 +14,8 @@ from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.node.facts import Facts, UnitFact
 from fabnode.ssh.port_checks import HttpAnswer, TlsResult
-from fabnode.steps import verify
+from fabnode.steps.checks import health_endpoints, node_services, probe_answers, service_addresses
+from fabnode.steps.checks.node_services import BALANCER
 from fabnode.steps.finding import Finding
 from fabnode.util.errors import ClusterError
 from tests.produced import PRODUCED
@@ -22,7 +23,7 @@ from tests.support import make_config
 from tests.test_messages import rows
 
 if TYPE_CHECKING:
-    from fabnode.steps.verify import Check
+    from fabnode.steps.checks.check import Check
 
 CONFIG = make_config()
 NODE = CONFIG.nodes[0]
@@ -98,7 +99,7 @@ def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
     )
     units = {
         name: UnitFact("loaded", "failed", "failed", "enabled")
-        for name in verify.units(NODE, CONFIG.cluster)
+        for name in node_services.units(NODE, CONFIG.cluster)
     }
     return verify_node(host, Facts(known=True, units=units), session(), live)
 
@@ -106,7 +107,7 @@ def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
 def still_running() -> list[Check]:
     node = make_config(kube_proxy="none").nodes[0]
     running = UnitFact("loaded", "active", "running", "enabled")
-    return list(verify.proxy_checks(node, Facts(units={"kube-proxy.service": running})))
+    return list(node_services.proxy_checks(node, Facts(units={"kube-proxy.service": running})))
 
 
 def of_the_cluster() -> list[Check]:
@@ -120,10 +121,10 @@ def of_pods() -> list[Check]:
     return [
         *network_probe._not_running(api, ["n1"], ["n1"]),
         network_probe._address_check("n1", ["192.0.2.1"], ["172.20.0.0/16"]),
-        *verify.probe_results("n1", lost, ["n1", "n2"]),
-        *verify.service_range(["192.0.2.1"], ["10.68.0.0/16"]),
-        verify.apiserver_check({"n1": "dial tcp: no route to host", "n2": ""}),
-        *verify.override_checks("n1", [Finding("error", "a drop-in overrides it", "rm it")]),
+        *probe_answers.probe_results("n1", lost, ["n1", "n2"]),
+        *service_addresses.service_range(["192.0.2.1"], ["10.68.0.0/16"]),
+        probe_answers.apiserver_check({"n1": "dial tcp: no route to host", "n2": ""}),
+        *node_services.override_checks("n1", [Finding("error", "a drop-in overrides it", "rm it")]),
     ]
 
 
@@ -204,7 +205,7 @@ def test_a_kube_proxy_that_still_runs_is_named() -> None:
 def test_a_service_that_does_not_answer_is_not_blamed_on_a_kube_proxy_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, settings: Any, advice: str
 ) -> None:
-    found = verify.probe_results("n1", "n1 ok n1\n", ["n1"])
+    found = probe_answers.probe_results("n1", "n1 ok n1\n", ["n1"])
     monkeypatch.setattr(verification, "try_network", lambda *_, **__: list(found))
     context = SimpleNamespace(**{**vars(session()), "config": make_config(kube_proxy=settings)})
     checks = verify_cluster(context, ["n1"], {}, network=True, progress=lambda _: None)  # type: ignore[arg-type]
@@ -256,7 +257,7 @@ def test_a_daemon_that_has_just_started_is_asked_again_until_it_is_well(
     monkeypatch.setattr(verification, "_LISTENS", 5.0)
     answers = iter([HttpAnswer(0, b""), HttpAnswer(503, b"not synced"), HttpAnswer(200, b"ok")])
     host: Any = SimpleNamespace(node=NODE, http_get=lambda *_, **__: next(answers))
-    at = verify.endpoints(NODE)[verify.KUBELET_HEALTH]
+    at = health_endpoints.endpoints(NODE)[health_endpoints.KUBELET_HEALTH]
     assert verification._answer(host, at, "/healthz").status == 200
 
 
@@ -275,6 +276,9 @@ def test_the_way_of_a_node_with_several_apiservers_is_gone(
     """By its own balancer, and with the name that kubelet and kube-proxy verify."""
     asked: list[object] = []
     checks = {check.name: check for check in by_balancer(seen, asked)}
-    assert (checks[verify.BALANCER].ok, checks[verify.BALANCER].detail) == (good, detail)
+    assert (checks[BALANCER].ok, checks[BALANCER].detail) == (
+        good,
+        detail,
+    )
     assert asked == [("127.0.0.1", 6444, "kubernetes.default.svc")]
     assert "apiserver-balancer.service" in checks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.steps.verify import APISERVER
+from fabnode.steps.checks.probe_answers import APISERVER
 from lab.conformance import routes
 
 from .harness import NODES

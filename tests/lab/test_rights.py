@@ -25,7 +25,8 @@ from fabnode.kube.kubeconfig import load
 from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request
 from fabnode.pki.legacy_signers import APISERVER_CLIENT
-from fabnode.steps import rbac, verify
+from fabnode.steps import rbac
+from fabnode.steps.checks import probe_pods
 from fabnode.util.own_names import PROBE_NAMESPACE
 
 from .harness import NODES, eventually
@@ -218,7 +219,7 @@ class TestStolenKubeconfig:
     def test_no_privileged_pod(self, holder: Holder) -> None:
         """The third way: a pod that is root on a node, the control plane's too."""
         pods = f"/api/v1/namespaces/{PROBE_NAMESPACE}/pods"
-        server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
+        server, _ = probe_pods.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
         changes: tuple[dict[str, Any], ...] = (
             {"hostNetwork": True},
             {"hostPID": True},
@@ -238,7 +239,7 @@ class TestStolenKubeconfig:
     def test_no_pod_that_reaches_storage_or_displaces_others(self, holder: Holder) -> None:
         """Pod Security's `restricted` admits them; the controller manager makes their claims."""
         pods = f"/api/v1/namespaces/{PROBE_NAMESPACE}/pods"
-        server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
+        server, _ = probe_pods.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Ki"}}}
         volumes: tuple[dict[str, Any], ...] = (
             {"ephemeral": {"volumeClaimTemplate": {"spec": {**claim, "volumeName": "others"}}}},
@@ -283,7 +284,7 @@ class TestStolenKubeconfig:
     def test_no_service_but_the_probes(self, holder: Holder) -> None:
         """The fourth way: a Service that takes traffic from every node, or opens ports on it."""
         services = f"/api/v1/namespaces/{PROBE_NAMESPACE}/services"
-        (service,) = verify.probe_objects("", [])
+        (service,) = probe_pods.probe_objects("", [])
         changes: tuple[dict[str, Any], ...] = (
             {"externalIPs": ["192.0.2.1"]},
             {"type": "NodePort"},

@@ -16,7 +16,8 @@ from fabnode.node.facts import Facts, PathFact, UnitFact
 from fabnode.node.plan import make_plan
 from fabnode.node.resources import Absent, File, RemovedUnit, Unit
 from fabnode.pki.certificates import CertificateFile
-from fabnode.steps import balancer, bootstrap_kubeconfig, kubelet, proxy, verify
+from fabnode.steps import balancer, bootstrap_kubeconfig, kubelet, proxy
+from fabnode.steps.checks import node_services
 from fabnode.steps.order import NODE_STEPS
 from tests.support import certificate, make_config
 
@@ -203,5 +204,5 @@ def test_a_unit_of_that_name_that_is_somebody_elses_stays() -> None:
 
 def test_a_balancer_that_should_run_is_checked() -> None:
     node = several().nodes[0]
-    assert BALANCER_SERVICE in verify.units(node, several().cluster)
-    assert BALANCER_SERVICE not in verify.units(node, make_config().cluster)
+    assert BALANCER_SERVICE in node_services.units(node, several().cluster)
+    assert BALANCER_SERVICE not in node_services.units(node, make_config().cluster)

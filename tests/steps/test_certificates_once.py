@@ -15,7 +15,8 @@ from fabnode.pki import certificates
 from fabnode.pki.renewal import KINDS, Renewal
 from fabnode.releases.version import Release
 from fabnode.remote.probe_output import parse
-from fabnode.steps import preflight, verify
+from fabnode.steps import preflight
+from fabnode.steps.checks import node_certificates
 from fabnode.steps.inputs import Inputs
 from fabnode.steps.order import NODE_STEPS
 from tests.support import certificate, make_config
@@ -70,8 +71,8 @@ def test_a_plan_parses_each_certificate_once(
     found = preflight.findings(inputs, AROUND)
     assert any("machine-id" in finding.text for finding in found)
     compare(tuple(r for step in NODE_STEPS for r in step.resources(inputs)), facts)
-    paths = verify.certificate_paths(config.nodes[0])
-    checks = list(verify.certificate_checks("n1", facts, paths, config.ca_pem, NOW, 30))
+    paths = node_certificates.certificate_paths(config.nodes[0])
+    checks = list(node_certificates.certificate_checks("n1", facts, paths, config.ca_pem, NOW, 30))
     assert len(checks) == len(held)
     wanted = [text.strip().encode() for text in [*held.values(), config.ca_pem.decode()]]
     assert parsed == Counter(wanted)

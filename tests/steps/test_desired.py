@@ -41,16 +41,8 @@ from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from fabnode.releases import compatibility
 from fabnode.releases.matrix import matrix
 from fabnode.remote.probe import script
-from fabnode.steps import (
-    bootstrap_kubeconfig,
-    images,
-    kubelet,
-    prepare,
-    proxy,
-    proxy_cert,
-    runtime,
-    verify,
-)
+from fabnode.steps import bootstrap_kubeconfig, images, kubelet, prepare, proxy, proxy_cert, runtime
+from fabnode.steps.checks import node_services
 from fabnode.steps.inputs import Inputs, Issued
 from fabnode.steps.order import NODE_STEPS
 from fabnode.steps.step import Step
@@ -446,7 +438,7 @@ def test_from_1_24_on_cri_dockerd_stands_between() -> None:
     wanted = runtime.desired(inputs)
     units = [unit.name for unit in wanted if isinstance(unit, Unit)]
     assert units == ["docker.service", "cri-docker.service"]
-    assert verify.units(inputs.node, inputs.config.cluster) == (
+    assert node_services.units(inputs.node, inputs.config.cluster) == (
         *units,
         "kubelet.service",
         "kube-proxy.service",

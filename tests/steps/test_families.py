@@ -10,7 +10,8 @@ import yaml
 from fabnode.config.configuration import Config
 from fabnode.node.facts import DefaultRoute, Facts
 from fabnode.node.resources import File, Sysctl
-from fabnode.steps import host_ipv6, verify
+from fabnode.steps import host_ipv6
+from fabnode.steps.checks import node_certificates, probe_answers, probe_pods, service_addresses
 from fabnode.steps.order import NODE_STEPS
 from fabnode.util.merging import merge_deep
 from tests.support import DUAL, IPV6, make_config, serving_certificate
@@ -118,14 +119,14 @@ def test_the_advice_names_the_setting_of_that_interface() -> None:
 
 def test_a_serving_certificate_has_both_addresses() -> None:
     node = make_config(**DUAL).nodes[0]
-    assert verify.serving_addresses(node, None) == ("n1", "192.0.2.11", "2001:db8::11")
+    assert node_certificates.serving_addresses(node, None) == ("n1", "192.0.2.11", "2001:db8::11")
     names = ("n1", "192.0.2.11", "2001:db8::11")
     assert "BEGIN CERTIFICATE" in serving_certificate("n1", *names)
 
 
 def test_pods_ask_each_other_and_the_service_by_each_family() -> None:
     targets = {"n1": ["172.20.0.1", "fd00:172:20::1"], "n2": ["172.20.1.1", "fd00:172:20:1::1"]}
-    pods = verify.client_pods("busybox", ["n1"], targets, ["10.68.0.9", "fd00:10:68::9"])
+    pods = probe_pods.client_pods("busybox", ["n1"], targets, ["10.68.0.9", "fd00:10:68::9"])
     command = pods[0]["spec"]["containers"][0]["command"]
     assert command[-6:] == [
         "n1/IPv4=http://172.20.0.1:8080/",
@@ -135,9 +136,9 @@ def test_pods_ask_each_other_and_the_service_by_each_family() -> None:
         "service/IPv4=http://10.68.0.9:8080/",
         "service/IPv6=http://[fd00:10:68::9]:8080/",
     ]
-    *_, service = verify.probe_objects("busybox", ["n1"], (4, 6))
+    *_, service = probe_pods.probe_objects("busybox", ["n1"], (4, 6))
     assert service["spec"]["ipFamilyPolicy"] == "PreferDualStack"
-    *_, single = verify.probe_objects("busybox", ["n1"], (6,))
+    *_, single = probe_pods.probe_objects("busybox", ["n1"], (6,))
     assert "ipFamilyPolicy" not in single["spec"]
 
 
@@ -155,7 +156,7 @@ service/IPv6 ok n2
 
 
 def test_a_family_that_does_not_work_is_named() -> None:
-    checks = verify.probe_results("n1", LOG, ["n1", "n2"], families=(4, 6))
+    checks = probe_answers.probe_results("n1", LOG, ["n1", "n2"], families=(4, 6))
     assert [(check.name, check.ok) for check in checks] == [
         ("pod on n1 (IPv4)", True),
         ("pod on n1 (IPv6)", False),
@@ -170,6 +171,6 @@ def test_a_family_that_does_not_work_is_named() -> None:
 
 def test_a_service_that_lacks_a_family_is_named() -> None:
     cidrs = ("10.68.0.0/16", "fd00:10:68::/108")
-    assert not list(verify.service_range(["10.68.0.9", "fd00:10:68::9"], cidrs))
-    (check,) = verify.service_range(["10.68.0.9"], cidrs)
+    assert not list(service_addresses.service_range(["10.68.0.9", "fd00:10:68::9"], cidrs))
+    (check,) = service_addresses.service_range(["10.68.0.9"], cidrs)
     assert "got no IPv6 address" in check.detail

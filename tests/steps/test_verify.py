@@ -8,7 +8,15 @@ import pytest
 
 from fabnode.node.facts import Facts, UnitFact
 from fabnode.pki.certificates import CertificateFile
-from fabnode.steps import verify
+from fabnode.steps.checks import (
+    node_certificates,
+    node_services,
+    probe_answers,
+    probe_pods,
+    schedulability,
+    service_addresses,
+)
+from fabnode.steps.checks.health_endpoints import Endpoint, endpoints
 from fabnode.upkeep import operations
 from fabnode.upkeep.operations import Operation
 from fabnode.util.own_names import NODE_OPERATION
@@ -64,7 +72,7 @@ def test_a_unit_that_restarts_all_the_time_is_not_good(
     unit: UnitFact, ok: bool, detail: str
 ) -> None:
     facts = Facts(known=True, uptime=1000, units={"kube-proxy.service": unit})
-    (check,) = verify.unit_checks("n1", facts, ["kube-proxy.service"])
+    (check,) = node_services.unit_checks("n1", facts, ["kube-proxy.service"])
     assert (check.ok, check.detail) == (ok, detail)
     assert check.advice == "fab -H n1 logs --unit kube-proxy"
 
@@ -98,7 +106,7 @@ PRESSURE = "node.kubernetes.io/disk-pressure:NoSchedule"
 )
 def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice: str) -> None:
     nodes = [{"name": "n1", "address": "192.0.2.11", "taints": ["dedicated:NoSchedule"]}]
-    check = verify.schedulable_check(make_config(nodes=nodes).nodes[0], live)
+    check = schedulability.schedulable_check(make_config(nodes=nodes).nodes[0], live)
     assert (check.ok, check.detail) == (seen == "yes", seen)
     assert advice in check.advice
     assert not check.warning
@@ -109,7 +117,7 @@ def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
     live = node(cordoned=True)
     live["metadata"]["annotations"] = {NODE_OPERATION: begun.to_json()}
     own = operations.own_cordon(live)
-    check = verify.schedulable_check(make_config().nodes[0], live, own)
+    check = schedulability.schedulable_check(make_config().nodes[0], live, own)
     since = "2026-11-29 12:00:00 UTC"
     assert check.detail == f"cordoned (ours: drain (drained) by me@here since {since})"
     assert check.advice == "inv uncordon --limit n1"
@@ -117,7 +125,7 @@ def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
 
 @pytest.mark.parametrize("live", [node("fabnode.io/removed:NoSchedule"), node(cordoned=True)])
 def test_a_node_that_is_locked_out_is_not_simply_had_back(live: dict[str, Any]) -> None:
-    check = verify.schedulable_check(make_config().nodes[0], live, "ours", locked_out=True)
+    check = schedulability.schedulable_check(make_config().nodes[0], live, "ours", locked_out=True)
     assert not check.ok
     assert check.detail.endswith("locked out: a removal of it has begun")
     assert check.advice == (
@@ -141,7 +149,7 @@ def test_a_node_that_waits_for_its_cloud_is_neither_good_nor_failed(
     live: dict[str, Any], *, warning: bool
 ) -> None:
     config = make_config(kubelet={"cloud_provider": "external"})
-    check = verify.schedulable_check(config.nodes[0], live)
+    check = schedulability.schedulable_check(config.nodes[0], live)
     assert check.ok is (live == node())
     assert check.warning is warning
 
@@ -160,7 +168,7 @@ def test_a_node_that_waits_for_its_startup_taint_to_go_is_neither_good_nor_faile
     live: dict[str, Any], *, warning: bool, advice: str
 ) -> None:
     config = make_config(kubelet={"startup_taints": ["agent:NoExecute"]})
-    check = verify.schedulable_check(config.nodes[0], live)
+    check = schedulability.schedulable_check(config.nodes[0], live)
     assert check.ok is (live == node())
     assert check.warning is warning
     assert advice in check.advice
@@ -178,7 +186,7 @@ def test_a_node_that_waits_for_its_startup_taint_to_go_is_neither_good_nor_faile
 def test_a_taint_of_kubernetes_goes_a_moment_after_its_reason(
     live: dict[str, Any], settles: bool
 ) -> None:
-    assert verify.settles(live) is settles
+    assert schedulability.settles(live) is settles
 
 
 @pytest.mark.parametrize(
@@ -196,13 +204,19 @@ def test_a_serving_certificate_has_the_nodes_names(
     addresses: list[tuple[str, str]], names: tuple[str, ...], lacking: str
 ) -> None:
     live = {"status": {"addresses": [{"type": kind, "address": a} for kind, a in addresses]}}
-    wanted = verify.serving_addresses(make_config().nodes[0], live)
+    wanted = node_certificates.serving_addresses(make_config().nodes[0], live)
     held = CertificateFile.of(serving_certificate("n1", *names))
     facts = Facts(known=True, certificates={"/s": held})
     assert held.certificate
     now = held.certificate.not_before
-    (check,) = verify.certificate_checks(
-        "n1", facts, {verify.SERVING_TITLE: "/s"}, pem(authority()[0]), now, 10, serving=wanted
+    (check,) = node_certificates.certificate_checks(
+        "n1",
+        facts,
+        {node_certificates.SERVING_TITLE: "/s"},
+        pem(authority()[0]),
+        now,
+        10,
+        serving=wanted,
     )
     assert check.ok == (not lacking)
     assert f"it is not for {lacking}:" in check.detail or not lacking
@@ -218,10 +232,10 @@ GOOD = "n1 ok n1\nn1:large ok\nn2 ok n2\nn2:large ok\nservice ok n2\n"
         (GOOD, {}),
         (
             GOOD.replace("n2:large ok", "n2:large failed"),
-            {verify.LARGE: "lost on the way from n2, while small ones arrive"},
+            {probe_answers.LARGE: "lost on the way from n2, while small ones arrive"},
         ),
         ("n1 ok n1\nn1:large ok\nn2 failed x\nservice ok n1\n", {"pod on n2": "x"}),
-        ("n1 ok n1\nn2 ok n2\nservice ok n1\n", {verify.LARGE: "not tried"}),
+        ("n1 ok n1\nn2 ok n2\nservice ok n1\n", {probe_answers.LARGE: "not tried"}),
         # wget was ended before it could say anything
         (
             GOOD.replace("service ok n2", "service failed "),
@@ -234,7 +248,7 @@ GOOD = "n1 ok n1\nn1:large ok\nn2 ok n2\nn2:large ok\nservice ok n2\n"
     ],
 )
 def test_what_a_probes_log_says(log: str, bad: dict[str, str]) -> None:
-    checks = verify.probe_results("n1", log, ["n1", "n2"])
+    checks = probe_answers.probe_results("n1", log, ["n1", "n2"])
     failed = {check.name: check for check in checks if not check.ok}
     assert failed.keys() == bad.keys()
     assert all(text in failed[name].detail for name, text in bad.items())
@@ -242,10 +256,10 @@ def test_what_a_probes_log_says(log: str, bad: dict[str, str]) -> None:
 
 
 def test_of_another_node_only_its_way_to_the_runs_nodes_counts() -> None:
-    checks = verify.probe_results("n3", GOOD, ["n1"], service=False)
+    checks = probe_answers.probe_results("n3", GOOD, ["n1"], service=False)
     assert [(check.name, check.ok) for check in checks] == [
         ("pod on n1", True),
-        (verify.LARGE, True),
+        (probe_answers.LARGE, True),
     ]
 
 
@@ -269,7 +283,7 @@ def test_health_is_asked_where_the_configuration_has_it(
     kubelet: dict[str, Any], proxy: dict[str, Any], found: dict[str, int]
 ) -> None:
     (node, *_) = make_config(kubelet={"config": kubelet}, kube_proxy={"config": proxy}).nodes
-    assert {title: at.port for title, at in verify.endpoints(node).items()} == found
+    assert {title: at.port for title, at in endpoints(node).items()} == found
 
 
 @pytest.mark.parametrize(
@@ -285,7 +299,7 @@ def test_health_is_asked_where_the_configuration_has_it(
 )
 def test_what_is_bound_to_an_address_is_asked_there(bound: str, address: str) -> None:
     (node, *_) = make_config(kube_proxy={"config": {"metricsBindAddress": bound}}).nodes
-    assert verify.endpoints(node)["kube-proxy mode"] == verify.Endpoint(address, 10249)
+    assert endpoints(node)["kube-proxy mode"] == Endpoint(address, 10249)
 
 
 def dns(name: str, *addresses: str) -> dict[str, Any]:
@@ -312,12 +326,12 @@ def dns(name: str, *addresses: str) -> dict[str, Any]:
 def test_pods_ask_the_clusters_dns(
     services: list[dict[str, Any]], address: str, detail: str
 ) -> None:
-    assert [check.detail for check in verify.dns_checks(services, [address])] == [detail] * bool(
+    assert [check.detail for check in service_addresses.dns_checks(services, [address])] == [
         detail
-    )
+    ] * bool(detail)
 
 
 @pytest.mark.parametrize("standing", [True, False])
 def test_who_may_create_pods_for_the_probe_may_not_be_root_on_a_node(*, standing: bool) -> None:
-    labels = verify.namespace(standing=standing)["metadata"]["labels"]
+    labels = probe_pods.namespace(standing=standing)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"

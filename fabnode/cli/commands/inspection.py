@@ -13,8 +13,9 @@ from ...deploy import pipeline, status_runs
 from ...deploy.errors import PreflightError
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
+from ...steps.checks.node_services import units
 from ...steps.finding import Finding
-from ...steps.verify import STEP, units
+from ...steps.verify import STEP
 from ...util import program
 from ...util.errors import FabnodeError
 from .. import app, exits
