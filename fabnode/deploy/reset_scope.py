@@ -13,7 +13,7 @@ from ..cni.registry import network
 from ..node import layout
 from ..node.conventions import SERVICES
 from ..node.facts import UNKNOWN
-from ..node.reset import Scope
+from ..node.host_traces import Scope
 from ..node.resources import (
     Absent,
     Binary,

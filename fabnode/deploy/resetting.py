@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from ..kube.client import Api
 from ..kube.kubeconfig import load
+from ..node.host_traces import Scope, foreign
 from ..node.plan import Change, Plan
-from ..node.reset import Refusal, Reset, Scope, foreign, reset
+from ..node.reset import Reset, reset
+from ..node.reset_refusals import Refusal
 from ..remote.survey import survey
 from ..steps.order import node_steps
 from ..util import program

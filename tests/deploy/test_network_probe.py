@@ -149,8 +149,8 @@ def test_a_pod_that_does_not_start_says_why() -> None:
 
 
 def test_what_came_too_late_says_how_long_it_was_waited_for() -> None:
-    good = verify.Check("n1", "probe pod", True, "runs", "")
-    late = verify.Check("n2", "probe pod", False, "its pod is Pending", "")
+    good = Check("n1", "probe pod", True, "runs", "")
+    late = Check("n2", "probe pod", False, "its pod is Pending", "")
     details = [check.detail for check in network_probe._late([good, late], 60.0)]
     assert details == ["runs", "its pod is Pending, after 60 s (timeouts.probe)"]
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fabnode.node.facts import PathFact
-from fabnode.node.reset import Reset, Scope, foreign, reset
+from fabnode.node.host_traces import Scope, foreign
+from fabnode.node.reset import Reset, reset
 from fabnode.node.surroundings import (
     MountPoint,
     Sandbox,
