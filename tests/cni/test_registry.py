@@ -40,7 +40,9 @@ NAMES_CALICO = {
     "config/sections.py",
     "config/starter.py",  # which configures the network that it found
     "deploy/chosen_networks.py",  # whose range is not one that networks come with
-    "deploy/discovery.py",  # which looks for networks of any maker
+    "deploy/discovery.py",  # which asks for pools
+    "deploy/found_networks.py",  # which reads pools
+    "deploy/found_pod_network.py",  # which looks for networks of any maker
     "deploy/found_artifacts.py",  # which reads the releases of what lies in a folder
     "deploy/network_policies.py",  # whose policies may keep pods apart
     "config/imports/k0sctl.py",
