@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fabnode.util.atomic_write import atomic_write
-from fabnode.util.families import each
+from fabnode.util.families import split_values
 
 from .layout import MAX_CONTROL_PLANES, Layout
 
@@ -40,7 +40,7 @@ class Leaf:
 
 def leaves(layout: Layout) -> tuple[Leaf, ...]:
     """Return the cluster's certificates, but the nodes' own: those are fabnode's to get."""
-    first_services = [str(ipaddress.ip_network(c)[1]) for c in each(layout.service_cidr)]
+    first_services = [str(ipaddress.ip_network(c)[1]) for c in split_values(layout.service_cidr)]
     service = [f"kubernetes.default.svc.{domain}" for domain in ("cluster.local",)]
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", *service, "localhost"]
     addresses = [str(address) for address in layout.control_planes(MAX_CONTROL_PLANES)]

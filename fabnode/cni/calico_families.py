@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..util.families import Family, family, of
+from ..util.families import Family, family_of, first_of_family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def environment(config: Config) -> dict[str, str]:
     found = {
         "IP6": "autodetect",
         "IP6_AUTODETECTION_METHOD": settings.ip6_autodetection,
-        "CALICO_IPV6POOL_CIDR": of(cluster.pod_cidrs, 6),
+        "CALICO_IPV6POOL_CIDR": first_of_family(cluster.pod_cidrs, 6),
         "CALICO_IPV6POOL_VXLAN": modes["vxlanMode"],
         # As Calico does for IPv4: addresses of pods are nobody's outside of the cluster.
         "CALICO_IPV6POOL_NAT_OUTGOING": "true",
@@ -82,4 +82,4 @@ def pool_modes(settings: CalicoSettings, of_family: Family) -> Mapping[str, str]
 
 def pools(config: Config) -> Mapping[str, Mapping[str, str]]:
     """Return the networks of the configured pools, each with its modes."""
-    return {cidr: pool_modes(config.calico, family(cidr)) for cidr in config.cluster.pod_cidrs}
+    return {cidr: pool_modes(config.calico, family_of(cidr)) for cidr in config.cluster.pod_cidrs}

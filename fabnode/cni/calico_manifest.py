@@ -16,7 +16,7 @@ from ..pki.certificates import BadCertificateError, public_key, read
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util.errors import InputError
-from ..util.families import of
+from ..util.families import first_of_family
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
 from . import calico_families
@@ -168,7 +168,7 @@ def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[s
     vxlan = settings.backend == "vxlan"
     modes = calico_families.pool_modes(settings, 4)
     wanted = {
-        "CALICO_IPV4POOL_CIDR": of(config.cluster.pod_cidrs, 4),
+        "CALICO_IPV4POOL_CIDR": first_of_family(config.cluster.pod_cidrs, 4),
         "CALICO_IPV4POOL_VXLAN": modes["vxlanMode"],
         "CALICO_IPV4POOL_IPIP": modes["ipipMode"],
         "IP_AUTODETECTION_METHOD": settings.ip_autodetection,

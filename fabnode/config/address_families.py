@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..releases import compatibility
 from ..releases.matrix import matrix
-from ..util.families import NAMES, each, families_of, listed
+from ..util.families import FAMILY_NAMES, families_of, join_family_names, split_values
 from ..util.problems import KeyPath
 from .validators import is_address
 
@@ -32,13 +32,15 @@ def cluster(settings: ClusterSettings) -> Iterator[Violation]:
     """Check that pods have the families of Services, and that the release can have these."""
     services, pods = settings.families, families_of(settings.pod_cidrs)
     if set(services) != set(pods):
-        message = f"is of {listed(pods)}, and service_cidr of {listed(services)}"
+        message = (
+            f"is of {join_family_names(pods)}, and service_cidr of {join_family_names(services)}"
+        )
         hint = "give both the same: one network, or one of IPv4 and one of IPv6"
         yield ("cluster", "pod_cidr"), message, hint
     served = [at for at in settings.dns_addresses if not ipaddress.ip_address(at).is_link_local]
     if extra := set(families_of(served)) - set(services):
-        message = f"is of {listed(extra)}, which Services have not (service_cidr)"
-        yield ("cluster", "dns_address"), message, f"give one of {listed(services)}"
+        message = f"is of {join_family_names(extra)}, which Services have not (service_cidr)"
+        yield ("cluster", "dns_address"), message, f"give one of {join_family_names(services)}"
     minor, known = settings.version.minor, matrix().kubelet
     if compatibility.kubernetes(settings.version):
         return  # another check reports that
@@ -55,7 +57,7 @@ def nodes(settings: ClusterSettings, entries: Mapping[int, NodeEntry]) -> Iterat
     """Check that each node has an address of each family, and no other, that nodes can have."""
     wanted = set(settings.families)
     for index, entry in entries.items():
-        own = each(entry.ip or (entry.address if is_address(entry.address) else ""))
+        own = split_values(entry.ip or (entry.address if is_address(entry.address) else ""))
         path: KeyPath = ("nodes", index, "ip" if entry.ip else "address")
         for address in own:
             if why := _unfit(address):
@@ -65,12 +67,12 @@ def nodes(settings: ClusterSettings, entries: Mapping[int, NodeEntry]) -> Iterat
             continue
         if lacking := wanted - has:
             examples = ",".join((*own, *(_EXAMPLES[family] for family in sorted(lacking))))
-            message = f"'{entry.name}' has no {listed(lacking)} address, which Services have"
+            names = join_family_names(lacking)
+            message = f"'{entry.name}' has no {names} address, which Services have"
             yield path, message, f"add it to `ip`, as in `ip: {examples}`"
         else:
-            message = (
-                f"'{entry.name}' has an {listed(has - wanted)} address, and Services have none"
-            )
+            names = join_family_names(has - wanted)
+            message = f"'{entry.name}' has an {names} address, and Services have none"
             yield (
                 path,
                 message,
@@ -118,7 +120,7 @@ def calico(settings: ClusterSettings, one: CalicoSettings) -> Iterator[Violation
     if not one.enabled or 6 not in settings.families:
         return
     if one.backend == "bird" and one.encapsulation != "Never":
-        message = f"IPIP carries {NAMES[4]} alone, and pods have {NAMES[6]}"
+        message = f"IPIP carries {FAMILY_NAMES[4]} alone, and pods have {FAMILY_NAMES[6]}"
         hint = "use `encapsulation: Never` with bird, or `backend: vxlan`"
         yield ("calico", "encapsulation"), message, hint
     if one.backend == "vxlan" and (misfit := compatibility.calico_vxlan_ipv6(one.version)):

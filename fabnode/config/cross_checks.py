@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..releases import compatibility
 from ..util import program, sysctl_aliases
-from ..util.families import Family, each, family, of
+from ..util.families import Family, family_of, first_of_family, split_values
 from ..util.problems import KeyPath, nearest
 from . import apiservers, reserved_fields
 from .registry_servers import has_password, server
@@ -67,14 +67,14 @@ def networks(cluster: ClusterSettings) -> Violations:
 def _dns(cluster: ClusterSettings, address: str) -> Violations:
     path: KeyPath = ("cluster", "dns_address")
     dns = ipaddress.ip_address(address)
-    cidr = of(cluster.service_cidrs, family(address))
+    cidr = first_of_family(cluster.service_cidrs, family_of(address))
     if dns.is_link_local or not cidr:
         return  # where Services have no such addresses, `address_families.py` says so
     services = ipaddress.ip_network(cidr)
     if dns not in services:
         hint = (
             "use the address of the Service kube-dns, or a link-local one"
-            f" ({_NODELOCAL[family(address)]}), as of NodeLocal DNSCache"
+            f" ({_NODELOCAL[family_of(address)]}), as of NodeLocal DNSCache"
         )
         yield path, f"{dns} is outside service_cidr {services}", hint
     elif dns == services.network_address + 1:
@@ -90,7 +90,7 @@ def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Viola
     for index, node in nodes.items():
         yield from _inside(cluster, node.address, ("nodes", index, "address"))
         if node.ip:
-            for address in each(node.ip):
+            for address in split_values(node.ip):
                 yield from _inside(cluster, address, ("nodes", index, "ip"))
         elif not is_address(node.address):
             what = "has an interface in it" if is_scoped(node.address) else "is a host name"
@@ -118,7 +118,8 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Violations
         path: KeyPath = ("nodes", index)
         if node.name in by_name:
             yield (*path, "name"), f"two nodes are called '{node.name}'", ""
-        given_by = (("address", node.address), *(("ip", one) for one in each(node.ip or "")))
+        ips = split_values(node.ip or "")
+        given_by = (("address", node.address), *(("ip", one) for one in ips))
         for key, given in given_by:
             address = given.lower().rstrip(".")
             if (other := by_address.get(address)) and other.name != node.name:
@@ -208,7 +209,7 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Violations:
         message = "with Never, pods of different nodes can't reach each other"
         yield ("calico", "encapsulation"), message, "use Always or CrossSubnet with backend vxlan"
     for cidr in cluster.pod_cidrs:
-        block = _CALICO_BLOCKS[family(cidr)]
+        block = _CALICO_BLOCKS[family_of(cidr)]
         if ipaddress.ip_network(cidr).prefixlen > block:
             message = f"{cidr} is smaller than the blocks that Calico allocates"
             yield ("cluster", "pod_cidr"), message, f"use /{block} or larger"

@@ -201,7 +201,7 @@ class _OfEachFamily(BeforeValidator):
                 raise InvalidValueError("must be one value, or two: one of IPv4 and one of IPv6")
             made = [check(_text(one)) for one in found]
             if len(families.families_of(made)) < len(made):
-                name = families.NAMES[families.family(made[0])]
+                name = families.FAMILY_NAMES[families.family_of(made[0])]
                 raise InvalidValueError(
                     f"has two values of {name}", "give one of IPv4 and one of IPv6, or one alone"
                 )

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from ..util.families import each
+from ..util.families import split_values
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
 from . import address_families, cross_checks, file_checks, host_ranges
@@ -265,7 +265,7 @@ class _Loader:
             labels |= layer.labels
             annotations |= layer.annotations
             taints |= {(t.key, t.effect): t for t in map(Taint.parse, layer.taints)}
-        ip, second_ip = (*each(entry.ip or entry.address), "")[:2]
+        ip, second_ip = (*split_values(entry.ip or entry.address), "")[:2]
         return Node(
             name=entry.name,
             address=entry.address,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ..releases.version import Release
-from ..util.families import Family, each, families_of
+from ..util.families import Family, families_of, split_values
 from ..util.problems import InvalidValueError, plain
 from . import fields
 from .apiservers import BALANCER, SERVER_NAME, Apiservers, endpoint
@@ -127,17 +127,17 @@ class ClusterSettings(Section):
     @property
     def service_cidrs(self) -> tuple[str, ...]:
         """Networks of Services; the first is of the family that a Service has by default."""
-        return each(self.service_cidr)
+        return split_values(self.service_cidr)
 
     @property
     def pod_cidrs(self) -> tuple[str, ...]:
         """Networks of pods, of the same families."""
-        return each(self.pod_cidr)
+        return split_values(self.pod_cidr)
 
     @property
     def dns_addresses(self) -> tuple[str, ...]:
         """Addresses by which pods ask for names."""
-        return each(self.dns_address)
+        return split_values(self.dns_address)
 
     @property
     def families(self) -> tuple[Family, ...]:

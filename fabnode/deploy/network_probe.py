@@ -15,7 +15,7 @@ from ..steps.checks import probe_answers, probe_pods, service_addresses
 from ..steps.checks.check import Check
 from ..util import program
 from ..util.errors import ClusterError
-from ..util.families import families_of, family, of
+from ..util.families import families_of, family_of, first_of_family
 from ..util.own_names import PROBE_NAMESPACE
 from ..util.pods import problem
 from ..util.wait import Wait, WaitTimeoutError
@@ -122,9 +122,9 @@ def _run(
         tried = tuple(addresses)
         checks += [_address_check(node, addresses[node], pod_cidrs) for node in nodes]
         # A family of which they have no address is a failed check already.
-        common = [one for one in families if of(service, one)] or families_of(service)
+        common = [one for one in families if first_of_family(service, one)] or families_of(service)
         addresses = {
-            node: [at for at in ips if family(at) in common] for node, ips in addresses.items()
+            node: [at for at in ips if family_of(at) in common] for node, ips in addresses.items()
         }
         # Meanwhile: an apiserver without a route takes its time.
         reached = asking.submit(_reached, api, [*enumerate(nodes)])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
 from ..util.errors import FabnodeError
-from ..util.families import of
+from ..util.families import first_of_family
 from ..util.words import counted, megabytes
 from .part_travel import FETCHERS
 
@@ -272,4 +272,4 @@ class HostCourse:
 
 def _address(node: Node) -> str:
     """Return the address by which others reach a host: of IPv4, which the configuration checks."""
-    return of(node.ips, 4)
+    return first_of_family(node.ips, 4)

@@ -13,7 +13,7 @@ from ..node.conventions import KUBELET_PORT, PROXY_SERVICE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
 from ..releases.matrix import matrix
-from ..util.families import of
+from ..util.families import first_of_family
 from . import firewall, network_managers
 from .finding import Finding
 from .inputs import Inputs
@@ -309,7 +309,7 @@ def _firewall(inputs: Inputs) -> Iterator[Finding]:
         )
     pods = network(inputs.config).interfaces
     # Rules of IPv4 are judged, where there is such.
-    cidr = of(inputs.config.cluster.pod_cidrs, 4) or inputs.config.cluster.pod_cidr
+    cidr = first_of_family(inputs.config.cluster.pod_cidrs, 4) or inputs.config.cluster.pod_cidr
     for place in firewall.unforwarded(inputs.facts.firewall, pods):
         yield Finding(
             "warning",

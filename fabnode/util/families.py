@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 Family = Literal[4, 6]
 
-NAMES: Mapping[Family, str] = MappingProxyType({4: "IPv4", 6: "IPv6"})
+FAMILY_NAMES: Mapping[Family, str] = MappingProxyType({4: "IPv4", 6: "IPv6"})
 
 
-def each(text: str) -> tuple[str, ...]:
+def split_values(text: str) -> tuple[str, ...]:
     """Return the values of `a` or of `a,b`, as Kubernetes' flags have them; of nothing, none."""
     return tuple(filter(None, text.split(",")))
 
 
-def family(text: str) -> Family:
+def family_of(text: str) -> Family:
     """
     Return the family of an address or a network.
 
@@ -30,17 +30,17 @@ def family(text: str) -> Family:
 
 def families_of(texts: Iterable[str]) -> tuple[Family, ...]:
     """Return the families of addresses or networks, each once, in their order."""
-    return tuple(dict.fromkeys(map(family, texts)))
+    return tuple(dict.fromkeys(map(family_of, texts)))
 
 
-def of(texts: Iterable[str], wanted: Family) -> str:
+def first_of_family(texts: Iterable[str], wanted: Family) -> str:
     """Return the first address or network of a family; empty: there is none."""
-    return next((text for text in texts if family(text) == wanted), "")
+    return next((text for text in texts if family_of(text) == wanted), "")
 
 
-def listed(found: Iterable[Family]) -> str:
+def join_family_names(found: Iterable[Family]) -> str:
     """Return families for a sentence: `IPv4 and IPv6`."""
-    return " and ".join(NAMES[one] for one in sorted(found))
+    return " and ".join(FAMILY_NAMES[one] for one in sorted(found))
 
 
 def in_url(host: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.pki.certificates import read
-from fabnode.util.families import Family, family, in_url
+from fabnode.util.families import Family, family_of, in_url
 
 from .harness import NODES, eventually
 from .workload import NAMESPACE, Workload
@@ -55,7 +55,7 @@ def work(joined: Lab) -> Workload:
 def addresses(work: Workload, node: str) -> dict[Family, str]:
     """Return those of the pod on a node."""
     pod = json.loads(work.kubectl("get", "pod", f"web-{node}", "-o", "json"))
-    return {family(each["ip"]): each["ip"] for each in pod["status"]["podIPs"]}
+    return {family_of(each["ip"]): each["ip"] for each in pod["status"]["podIPs"]}
 
 
 def answers(
@@ -140,7 +140,7 @@ def service(joined: Lab, work: Workload) -> dict[str, Any]:
 
 def test_services_are_served_to_pods_and_hosts(joined: Lab, work: Workload) -> None:
     made = service(joined, work)
-    assert {family(at) for at in made["clusterIPs"]} == set(families(joined))
+    assert {family_of(at) for at in made["clusterIPs"]} == set(families(joined))
     port = made["ports"][0]["nodePort"]
     for at in made["clusterIPs"]:
         url = f"http://{in_url(at)}/"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...node.conventions import KUBELET_PORT
 from ...util import program
-from ...util.families import NAMES, Family
+from ...util.families import FAMILY_NAMES, Family
 from .check import Check
 from .probe_pods import target_name
 
@@ -44,7 +44,7 @@ def probe_results(
     checks = []
     both = len(families) > 1
     asked = [
-        (target, f" ({NAMES[one]})" if both else "", target_name(target, one, both=both))
+        (target, f" ({FAMILY_NAMES[one]})" if both else "", target_name(target, one, both=both))
         for target in (*targets, *(["service"] if service else ()))
         for one in families
     ]

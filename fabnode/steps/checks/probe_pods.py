@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...util.families import NAMES, Family, family, in_url
+from ...util.families import FAMILY_NAMES, Family, family_of, in_url
 from ...util.own_names import PROBE_NAMESPACE
 from .check import Object
 
@@ -102,7 +102,7 @@ def client_pods(
     named += [("service", ip) for ip in service_ips]
     both = len(service_ips) > 1
     urls = [
-        f"{target_name(name, family(ip), both=both)}=http://{in_url(ip)}:{PROBE_PORT}/"
+        f"{target_name(name, family_of(ip), both=both)}=http://{in_url(ip)}:{PROBE_PORT}/"
         for name, ip in named
     ]
     return tuple(
@@ -113,7 +113,7 @@ def client_pods(
 
 def target_name(name: str, of_family: Family, *, both: bool) -> str:
     """Return what the log calls a target: no node's name has a slash in it."""
-    return f"{name}/{NAMES[of_family]}" if both else name
+    return f"{name}/{FAMILY_NAMES[of_family]}" if both else name
 
 
 def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> Object:

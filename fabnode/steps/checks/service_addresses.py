@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
-from ...util.families import families_of
-from ...util.families import listed as listed_families
+from ...util.families import families_of, join_family_names
 from .check import Check, Object
 
 DNS = "DNS address"
@@ -50,5 +49,7 @@ def service_range(addresses: Sequence[str], service_cidrs: Sequence[str]) -> Ite
             yield Check(None, RANGE, False, detail, advice)
             good = False
     if good and (lacking := set(families_of(service_cidrs)) - set(families_of(addresses))):
-        detail = f"a Service that asks for both families got no {listed_families(lacking)} address"
+        detail = (
+            f"a Service that asks for both families got no {join_family_names(lacking)} address"
+        )
         yield Check(None, RANGE, False, detail, advice)
