@@ -179,7 +179,7 @@ class Diagnoses:
         if live is None:
             return NodeSeen(
                 registered=False,
-                beat=float("inf"),
+                heartbeat_age=float("inf"),
                 requests=requests,
                 removed=self._removed().get(node.name, ""),
                 unseen=self._unseen,
@@ -261,7 +261,7 @@ class Diagnoses:
         return NodeSeen(
             leaving=leaving if "deletionTimestamp" in metadata else "",
             conditions=conditions,
-            beat=max(0.0, heartbeat_age(api, live, now)),
+            heartbeat_age=max(0.0, heartbeat_age(api, live, now)),
             cordon=operations.whose(live),
             operation=operation.what if operation and operations.is_own_cordon(live) else "",
             locked_out=operations.is_locked_out(live),

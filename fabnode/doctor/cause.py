@@ -92,10 +92,10 @@ class Cause:
     fix: Fix
 
 
-_UNHEARD: Final = (
+_NOT_REPORTING: Final = (
     *("kubelet-silent", "not-reporting", "unregistered", "not-ready", "kubelet-unreached"),
 )
-_KUBELET: Final = ("kubelet-crashes", "kubelet-down", *_UNHEARD)
+_KUBELET: Final = ("kubelet-crashes", "kubelet-down", *_NOT_REPORTING)
 _PODS: Final = ("network-pod", "no-network", "pods-fail", "not-ready")
 _NO_RUNTIME: Final = ("runtime-silent", *_KUBELET, "proxy-down", *_PODS)
 _RUNTIME: Final = ("runtime-crashes", "runtime-disabled", "runtime-down", *_NO_RUNTIME)
@@ -175,10 +175,10 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "webhook-refuses": ("api-refuses", "not-reporting", "unregistered", "not-ready"),
         "api-refuses": ("not-reporting", "unregistered", "not-ready"),
         # The kubelet as such.
-        "kubelet-crashes": _UNHEARD,
-        "kubelet-disabled": ("kubelet-down", *_UNHEARD),
-        "kubelet-down": _UNHEARD,
-        "kubelet-frozen": _UNHEARD,
+        "kubelet-crashes": _NOT_REPORTING,
+        "kubelet-disabled": ("kubelet-down", *_NOT_REPORTING),
+        "kubelet-down": _NOT_REPORTING,
+        "kubelet-frozen": _NOT_REPORTING,
         "kubelet-silent": ("not-reporting", "not-ready"),
         # Its Node object.
         "deleted": ("unregistered", "proxy-crashes", "proxy-down", "network-pod", "not-ready"),

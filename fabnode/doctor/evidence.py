@@ -80,7 +80,7 @@ class NodeSeen:
     :param known: False: the API could not be asked, because of `fault`.
     :param registered: whether there is a Node object.
     :param leaving: what keeps a deleted Node object; empty: it is not deleted.
-    :param beat: seconds since its kubelet last reported.
+    :param heartbeat_age: seconds since its kubelet last reported.
     :param cordon: owner of its cordon; empty: none. :param operation: of fabnode's own, what it was
         made for: cordon, drain, maintain, upgrade. :param locked_out: a removal of it has begun.
     :param excluded: load balancers leave it out since a cordon that is lifted.
@@ -101,7 +101,7 @@ class NodeSeen:
     registered: bool = True
     leaving: str = ""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
-    beat: float = 0.0
+    heartbeat_age: float = 0.0
     cordon: str = ""
     operation: str = ""
     locked_out: bool = False
@@ -132,12 +132,12 @@ class NodeSeen:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """
-    What the configuration says of a node, as far as causes use it.
+    What the configuration wants of a node, as far as causes use it.
 
     :param name, ip, second_ip: the node's. :param apiserver: its URL, or those of several.
     :param server: the one in kubeconfigs of nodes, their balancer's where there are several
         (`balanced`).
-    :param runtime: the service that the kubelet speaks to. :param proxy: whether it has kube-proxy.
+    :param runtime: the service of its container runtime. :param proxy: whether it has kube-proxy.
     :param programs: folder of programs. :param kubelet_root, runtime_root: folders of their data.
     :param cni_conf: folder that configures the pods' network. :param conf_name: its file there;
         empty: not known. :param own_plugins: programs without which pods get no network.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_SKEW: Final = 60.0  # seconds; certificates and tokens depend on the clock
 STALE: Final = 60.0  # seconds without a heartbeat; kubelets report every 10
-_HEARD: Final = 25.0  # seconds within which one that works has reported
+REPORTING: Final = 25.0  # seconds within which a kubelet that works has reported
 _LEAST = 8 * 2**20  # bytes with which a service still writes its state
 _LEAST_INODES = 50
 _LEAST_TASKS = 50
@@ -25,7 +25,7 @@ def access(evidence: Evidence) -> Iterator[Cause]:
     """Yield why a host can't be probed."""
     host, node = evidence.host, evidence.node
     fix = Fix(host.advice or f"look at the console of {evidence.wanted.name}")
-    reports = node.known and node.registered and node.beat <= _HEARD
+    reports = node.known and node.registered and node.heartbeat_age <= REPORTING
     match host.access:
         case "":
             return
@@ -33,13 +33,13 @@ def access(evidence: Evidence) -> Iterator[Cause]:
             text = "its SSH server does not answer, while its kubelet still reports"
             yield Cause("ssh-away", text, host.fault, fix)
         case "unreachable":
-            beat = f"; its kubelet last reported {node.beat:.0f} s ago" if node.known else ""
-            beat = beat if node.registered and node.beat != float("inf") else ""
+            reported = node.known and node.registered and node.heartbeat_age != float("inf")
+            age = f"; its kubelet last reported {node.heartbeat_age:.0f} s ago" if reported else ""
             silent = "neither its SSH server nor its kubelet answers"
             if not node.known:
                 silent = "its SSH server does not answer; whether its kubelet reports is unknown"
             text = f"the host is down, or cut off: {silent}"
-            yield Cause("host-down", text, f"{host.fault}{beat}", fix)
+            yield Cause("host-down", text, f"{host.fault}{age}", fix)
         case "host-key":
             yield Cause("host-key", "its SSH host key is not the known one", host.fault, fix)
         case "login":
@@ -113,7 +113,7 @@ def _folders(evidence: Evidence) -> Iterator[Cause]:
 
 
 def _room(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
-    """Yield file systems that are full, by their numbers or by what services say."""
+    """Yield file systems that are full, by their numbers or by what services log."""
     name, named = evidence.wanted.name, False
     for path, space in evidence.host.facts.space.items():
         if space.free < _LEAST:
@@ -130,7 +130,7 @@ def _room(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
                     " remove what is not needed there"
                 ),
             )
-    for service in () if named else services:  # to them it is the same, whichever is used up
+    for service in () if named else services:  # their errors are the same, whichever is used up
         if found := service.quote(r"no space left on device"):
             yield _full(name, "its data", f"{service.name}: {found}")
 

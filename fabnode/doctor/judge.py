@@ -78,7 +78,7 @@ def _of_others(evidence: Evidence) -> Cause:
 
 def _found(evidence: Evidence) -> Iterator[Cause]:
     host = evidence.host
-    kubelet = Service(host, KUBELET_SERVICE, evidence.node.beat)
+    kubelet = Service(host, KUBELET_SERVICE, evidence.node.heartbeat_age)
     runtime = Service(host, evidence.wanted.runtime)
     proxy = Service(host, PROXY_SERVICE)
     yield from host_causes.access(evidence)

@@ -14,6 +14,7 @@ from ..pki.certificates import BadCertificateError, ProblemKind, problem, read
 from ..util import program
 from . import service_causes
 from .cause import Approve, Cause, Deploy, Fix, UnitAct
+from .host_causes import REPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ _STATE: Final = (
 _TAKEN: Final = r"listen (tcp|udp)4?6? \S*:(?P<port>\d+): bind: address already in use"
 # What calls of the API end with (net/url.Error); the kubelet's server complains of others'
 # certificates without it.
-_CALL: Final = r"\b(Get|Post|Put|Patch|Delete) \\*\"https://[^\"\\]+\\*\": (.*: )??(?P<said>"
+_CALL: Final = r"\b(Get|Post|Put|Patch|Delete) \\*\"https://[^\"\\]+\\*\": (.*: )??(?P<quoted>"
 _PROXY: Final = _CALL + r"proxyconnect tcp.*)"
 _NAME: Final = (
     r"dial tcp: lookup (?P<name>[^\s:]+).*(no such host|server misbehaving|i/o timeout).*"
@@ -66,7 +67,7 @@ _EXPIRED: Final = r"part of the existing bootstrap client certificate in .* is e
 _NO_BOOTSTRAP: Final = r"unable to load bootstrap kubeconfig: stat (?P<path>[^:]+): no such file.*"
 # Not what network plugins report, which come with a token of their own.
 _UNAUTHORIZED: Final = (
-    r"^(?!.*(plugin type=|ClusterInformation|sandbox)).*?(?P<said>Unauthorized\b.*"
+    r"^(?!.*(plugin type=|ClusterInformation|sandbox)).*?(?P<quoted>Unauthorized\b.*"
     r"|the server has asked for the client to provide credentials.*"
     r"|You must be logged in to the server.*)"
 )
@@ -80,8 +81,7 @@ _WEBHOOK: Final = (
 )
 _FORBIDDEN: Final = r"(nodes|leases)[a-z0-9.]* (\\*\"[^\"]*\" )?is forbidden: .*"
 
-_HEARD: Final = 25.0  # seconds within which one that reports was heard
-_RECENT: Final = 600.0  # seconds that a denied request speaks for the one that waits after it
+_RECENT: Final = 600.0  # seconds for which a denied request explains the pending one after it
 
 
 def kubelet(evidence: Evidence, unit: Service) -> Iterator[Cause]:
@@ -104,40 +104,40 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         return
     for text, fix in evidence.host.overrides:
         yield Cause("overridden", text, "read from the unit's drop-ins", Fix(fix))
-    if found := unit.says(_FLAG):
+    if found := unit.last_match(_FLAG):
         flag = f": {found['flag']}" if found["flag"] else ""
         text = f"it does not know one of its flags{flag}"
         yield Cause("kubelet-flag", text, unit.quote(_FLAG), _deploy(evidence))
-    if said := unit.quote(_FIELD):
+    if quoted := unit.quote(_FIELD):
         field = _field(unit)
         text = f"it can't use {layout.KUBELET_CONFIG}" + (f": its field {field}" if field else "")
-        yield Cause("kubelet-field", text, said, _deploy(evidence))
-    if said := unit.quote(_SWAP):
+        yield Cause("kubelet-field", text, quoted, _deploy(evidence))
+    if quoted := unit.quote(_SWAP):
         yield Cause(
             "swap-on",
             "swap is on, and the kubelet is not to run with it",
-            said,
+            quoted,
             Fix(
                 f"`swapoff -a` on {name}, and take swap out of /etc/fstab; or set"
                 f" kubelet.fail_swap_on: false, then"
                 f" {program.task(f'deploy-nodes --limit {name}')}"
             ),
         )
-    if said := unit.quote(_CGROUP_V1):
+    if quoted := unit.quote(_CGROUP_V1):
         yield Cause(
             "cgroup-v1",
             "the host has cgroup v1, and this kubelet is not to run with that",
-            said,
+            quoted,
             _deploy(evidence),
         )
-    if said := unit.quote(_DRIVER):
+    if quoted := unit.quote(_DRIVER):
         yield Cause(
             "cgroup-driver",
             "kubelet and runtime use different cgroup drivers",
-            said,
+            quoted,
             _deploy(evidence),
         )
-    if found := unit.says(_STATE):
+    if found := unit.last_match(_STATE):
         path = _state_file(evidence.wanted.kubelet_root, found["path"] or "")
         # That drains the node although its kubelet ends no pods: the file tells which of them has
         # which CPUs, and under them no other may take its place.
@@ -149,7 +149,7 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             unit.quote(_STATE),
             Fix(f"`{aside}`, which drains it first"),
         )
-    if found := unit.says(_TAKEN):
+    if found := unit.last_match(_TAKEN):
         yield _taken(evidence, int(found["port"]), unit.quote(_TAKEN))
     elif other := _other_listener(evidence):
         yield _taken(evidence, other, "ss -ltnp")
@@ -162,7 +162,7 @@ def _state_file(root: str, named: str) -> str:
 
 
 def _field(unit: Service) -> str:
-    found = unit.says(_NAMED)
+    found = unit.last_match(_NAMED)
     return next((value for value in found.groupdict().values() if value), "") if found else ""
 
 
@@ -197,7 +197,7 @@ def _silent(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     if health and unit.settled and not unit.crashes:
         restart = program.host_task(evidence.wanted.name, "restart --unit kubelet")
         # A pod may answer in its place (hostPort); the API learns of the kubelet alone.
-        reports = evidence.node.ready == "True" and evidence.node.beat <= _HEARD
+        reports = evidence.node.ready == "True" and evidence.node.heartbeat_age <= REPORTING
         yield Cause(
             "kubelet-silent",
             f"{unit.name} runs, but is unhealthy",
@@ -217,7 +217,7 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             f"{layout.CA} holds another CA than the configuration"
             if other_ca
             else f"{layout.CA} is not there",
-            unit.unheard.quote(_UNTRUSTED) or "compared with cluster.ca",
+            unit.since_report.quote(_UNTRUSTED) or "compared with cluster.ca",
             _deploy(evidence),
         )
     held = facts.certificate(layout.kubelet_client_certificate(wanted.kubelet_root))
@@ -228,11 +228,11 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     now = datetime.fromtimestamp(evidence.now, UTC)
     if fault := problem(held, wanted.ca_pem, now):
         when = fault.kind in {ProblemKind.EXPIRED, ProblemKind.NOT_YET_VALID}
-        said = unit.quote(_EXPIRED) or unit.unheard.quote(_UNAUTHORIZED)
+        quoted = unit.quote(_EXPIRED) or unit.since_report.quote(_UNAUTHORIZED)
         yield Cause(
             "client-unusable",
             f"its client certificate is unusable: {fault}",
-            said or ("its certificate's dates" if when else "compared with cluster.ca"),
+            quoted or ("its certificate's dates" if when else "compared with cluster.ca"),
             _join_again(evidence) if fault.kind is ProblemKind.FOREIGN_CA else _deploy(evidence),
         )
         return
@@ -244,14 +244,14 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         yield Cause(
             "client-of-another",
             f"its client certificate is {name}'s, not system:node:{wanted.name}'s",
-            unit.unheard.quote(_OF_ANOTHER) or "read from its certificate",
+            unit.since_report.quote(_OF_ANOTHER) or "read from its certificate",
             _join_again(evidence),
         )
-    elif said := unit.unheard.quote(_UNAUTHORIZED):
+    elif quoted := unit.since_report.quote(_UNAUTHORIZED):
         yield Cause(
             "client-unusable",
             "the apiserver does not accept its client certificate, which is of the configured CA",
-            said,
+            quoted,
             Fix(
                 "compare the apiserver's --client-ca-file with cluster.ca;"
                 f" {program.task('rotate-certs --ca')} takes nodes to another CA"
@@ -286,12 +286,12 @@ def _not_joined(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         again = denied and last.state == "Pending"
         yield from _requested(name, denied[0] if again else last)
     bootstrap = evidence.host.facts.path(layout.BOOTSTRAP_KUBECONFIG).kind == "file"
-    said = unit.unheard.quote(_UNAUTHORIZED)
-    if bootstrap and said and not (last and last.state == "Pending"):
+    quoted = unit.since_report.quote(_UNAUTHORIZED)
+    if bootstrap and quoted and not (last and last.state == "Pending"):
         yield Cause(
             "token-refused",
             f"the token in {layout.BOOTSTRAP_KUBECONFIG} is not accepted: expired, or revoked",
-            said,
+            quoted,
             _deploy(evidence),
         )
     if unit.fact.load != "not-found":
@@ -344,27 +344,27 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             f"configured is {wanted.server or wanted.apiserver}",
             _deploy(evidence),
         )
-    if said := unit.unheard.quote(_PROXY):
+    if quoted := unit.since_report.quote(_PROXY):
         yield Cause(
             "proxy-set",
             "it goes to the apiserver through a proxy",
-            said,
+            quoted,
             Fix(
                 f"`systemctl cat kubelet` on {wanted.name} shows which drop-in sets HTTPS_PROXY;"
                 " take it out, then `systemctl daemon-reload && systemctl restart kubelet`"
             ),
         )
     what = urlsplit(wanted.apiserver).hostname or wanted.apiserver
-    named = unit.unheard.says(_NAME)
-    says = named is not None and named["name"].lower() == what
-    if host.symptoms.resolves is False or says:
+    named = unit.since_report.last_match(_NAME)
+    unresolved = named is not None and named["name"].lower() == what
+    if host.symptoms.resolves is False or unresolved:
         yield Cause(
             "name-unresolved",
             f"it can't resolve the apiserver's name, {what}",
-            unit.unheard.quote(_NAME) if says else "asked the host's own resolver",
+            unit.since_report.quote(_NAME) if unresolved else "asked the host's own resolver",
             Fix(f"`getent hosts {what}` on {wanted.name}; fix /etc/resolv.conf or /etc/hosts"),
         )
-    dial = unit.unheard.quote(_DIAL) if unit.settled else ""
+    dial = unit.since_report.quote(_DIAL) if unit.settled else ""
     if host.api_reached is False or (host.api_fault and host.api_reached is None and dial):
         yield Cause(
             "api-unreached",
@@ -385,33 +385,33 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
                 f" {program.task('rotate-certs --ca')}"
             ),
         )
-    elif unit.unheard.says(_UNTIMELY):
+    elif unit.since_report.last_match(_UNTIMELY):
         yield Cause(
             "clock-wrong",
             "to this host the apiserver's certificate is not valid now: its clock is wrong",
-            unit.unheard.quote(_UNTIMELY),
+            unit.since_report.quote(_UNTIMELY),
             Fix("compare `date -u` there with another host's, and have its clock kept"),
         )
-    if found := unit.unheard.says(_WEBHOOK):
+    if found := unit.since_report.last_match(_WEBHOOK):
         webhook = found["failed"] or found["denies"]
         yield Cause(
             "webhook-refuses",
             f"the admission webhook {webhook} keeps it from writing its Node or Lease",
-            unit.unheard.quote(_WEBHOOK),
+            unit.since_report.quote(_WEBHOOK),
             Fix(
                 f"see to what serves {webhook}, or exclude nodes and leases from it:"
                 " `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`"
             ),
         )
     elif (
-        said := unit.unheard.quote(_OF_ANOTHER)
-        or (unit.settled and unit.unheard.quote(_FORBIDDEN))
+        quoted := unit.since_report.quote(_OF_ANOTHER)
+        or (unit.settled and unit.since_report.quote(_FORBIDDEN))
         or ""
     ):
         yield Cause(
             "api-refuses",
             "the apiserver refuses what it writes",
-            said,
+            quoted,
             Fix(
                 "compare its certificate's name with the configuration's, and the bindings of"
                 " system:node (`kubectl auth can-i --as`)"

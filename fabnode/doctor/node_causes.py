@@ -32,12 +32,12 @@ _UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
 _LONGEST = 300
 
 
-# The second is wanted, and looked at, where pods have IPv6.
+# The second is wanted, and probed, where pods have IPv6.
 _FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
 def node(evidence: Evidence, kubelet: Service) -> Iterator[Cause]:
-    """Yield what the Node object says."""
+    """Yield what is wrong by the Node object."""
     seen, wanted, facts = evidence.node, evidence.wanted, evidence.host.facts
     deploy = Fix(program.task(f"deploy-nodes --limit {wanted.name}"), (Deploy(),))
     if not seen.known:
@@ -119,9 +119,9 @@ def _readiness(evidence: Evidence) -> Iterator[Cause]:
                     " head` and evictionHard in the kubelet's configuration"
                 ),
             )
-    if seen.beat > STALE:
-        never = seen.beat == float("inf")
-        text = "never reported" if never else f"last reported {seen.beat:.0f} s ago"
+    if seen.heartbeat_age > STALE:
+        never = seen.heartbeat_age == float("inf")
+        text = "never reported" if never else f"last reported {seen.heartbeat_age:.0f} s ago"
         yield Cause("not-reporting", f"its kubelet {text}", "its Lease", Fix(logs))
     ready = seen.conditions.get("Ready")
     if ready is None or ready.status == "True":
@@ -230,26 +230,26 @@ def network(
     if wanted.proxy:
         yield from service_causes.service(evidence, proxy, "proxy")
     if evidence.node.known and evidence.node.network:
-        look = program.task(f"verify --limit {wanted.name} --no-network")
-        advice = evidence.node.network_advice or look
+        verify = program.task(f"verify --limit {wanted.name} --no-network")
+        advice = evidence.node.network_advice or verify
         yield Cause("network-pod", evidence.node.network, "the API", Fix(advice))
     quotes = (each.quote(_SANDBOX_IMAGE, of_pods=True) for each in (runtime, kubelet))
-    said = next(filter(None, quotes), "")
+    quoted = next(filter(None, quotes), "")
     held = host.facts.images
     absent = held is not None and wanted.sandbox_image not in held
     ours = absent and wanted.sandbox_image in host.facts.image_archives
-    if ours or (said and (absent or held is None)):
+    if ours or (quoted and (absent or held is None)):
         yield Cause(
             "sandbox-image",
             f"the image of pods' sandboxes, {wanted.sandbox_image}, is not there",
-            said or "the runtime's list of images",
+            quoted or "the runtime's list of images",
             deploy if absent else Fix(deploy.text),
         )
-    elif said := kubelet.quote(_SANDBOX, of_pods=True):
+    elif quoted := kubelet.quote(_SANDBOX, of_pods=True):
         yield Cause(
             "pods-fail",
             "new pods do not start there",
-            said,
+            quoted,
             Fix(program.host_task(wanted.name, "logs")),
         )
 

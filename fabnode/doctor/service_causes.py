@@ -97,17 +97,17 @@ def _logs(unit: Service) -> str:
 
 # What HAProxy ends with where it can't use its configuration (src/cfgparse.c, src/haproxy.c): the
 # line that it can't parse, and after that a summary.
-_PARSING = r"\[ALERT\].*?: (?P<said>(parsing \[|Proxy ').*)"
-_REFUSED = r"\[ALERT\].*?: (?P<said>.*(configuration|config file|config ).*)"
+_PARSING = r"\[ALERT\].*?: (?P<quoted>(parsing \[|Proxy ').*)"
+_REFUSED = r"\[ALERT\].*?: (?P<quoted>.*(configuration|config file|config ).*)"
 
 
 def balancer(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield what is wrong with the node's balancer to several apiservers."""
     deploy = Fix(program.task(f"deploy-nodes --limit {evidence.wanted.name}"), (Deploy(),))
     if unit.down or unit.crashes:
-        if said := unit.quote(_PARSING) or unit.quote(_REFUSED):
+        if quoted := unit.quote(_PARSING) or unit.quote(_REFUSED):
             text = f"{unit.name} can't use its configuration, {layout.BALANCER_CONFIG}"
-            yield Cause("balancer-setting", text, said, deploy)
+            yield Cause("balancer-setting", text, quoted, deploy)
     elif evidence.node.ready != "True" or not evidence.node.registered:
         differs = [d for d in evidence.host.drift if d.startswith(f"{layout.BALANCER_CONFIG} ")]
         if differs:
@@ -128,7 +128,7 @@ def _program(evidence: Evidence, unit: Service) -> str:
     return f"{evidence.wanted.programs}/{unit.name.removesuffix('.service')}"
 
 
-# What containerd says of a configuration that it can't use (cmd/containerd/server/config).
+# What containerd logs of a configuration that it can't use (cmd/containerd/server/config).
 _SETTING = (
     r"failed to load TOML.*|containerd: (failed to load|toml|invalid|expected|unsupported).*"
     r"|toml: .*|invalid plugin config.*|invalid (disabled plugin|version).*"
@@ -143,11 +143,11 @@ def runtime(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     restart = program.host_task(wanted.name, f"restart --unit {unit.name.removesuffix('.service')}")
     deploy = program.task(f"deploy-nodes --limit {wanted.name}")
     if unit.down or unit.crashes:
-        if said := unit.quote(_SETTING):
+        if quoted := unit.quote(_SETTING):
             yield Cause(
                 "runtime-setting",
                 f"{unit.name} can't use its configuration",
-                said,
+                quoted,
                 Fix(deploy, (Deploy(),)),
             )
         return

@@ -34,7 +34,7 @@ _OF_PODS = re.compile(
 )
 # containerd's (internal/cri), by the call of the kubelet's that failed.
 _OF_CALLS = re.compile(r'\bmsg="?(\w*(Sandbox|Container|Image|Exec|Attach|PortForward|Log)\w*)\b')
-# The kubelet's own server, by what it says of clients (pkg/kubelet/server): whoever reaches its
+# The kubelet's own server, by what it logs of clients (pkg/kubelet/server): whoever reaches its
 # port chooses the certificate that it complains about.
 _OF_CLIENTS = re.compile(r'\] "(Unable to authenticate|Authorization error|HTTP")|\bhttp: ')
 _HEADER = re.compile(r'[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\] |time="\d{4}-')
@@ -44,11 +44,11 @@ class Service:
     """
     One service of a host: its state, and what it logs.
 
-    :param heard: seconds since it last reported to the API.
+    :param heartbeat_age: seconds since it last reported to the API.
     """
 
-    def __init__(self, host: HostSeen, name: str, heard: float = float("inf")) -> None:
-        self._heard = heard
+    def __init__(self, host: HostSeen, name: str, heartbeat_age: float = float("inf")) -> None:
+        self._heartbeat_age = heartbeat_age
         self._recent = _RECENT
         self.name = name
         self.fact = host.facts.unit(name)
@@ -58,10 +58,14 @@ class Service:
         self._up = max(0.0, host.facts.uptime - self.fact.started)
 
     @property
-    def unheard(self) -> Service:
-        """It, with what it logged since it last reported: what prevented that before is over."""
+    def since_report(self) -> Service:
+        """
+        The same service, with only what it logged since it last reported to the API.
+
+        Older lines explain failures that are over.
+        """
         view = copy(self)
-        view._recent = min(_RECENT, self._heard + _MARGIN)
+        view._recent = min(_RECENT, self._heartbeat_age + _MARGIN)
         return view
 
     @property
@@ -92,7 +96,7 @@ class Service:
         """Whether systemd refuses to start it."""
         return self.fact.load == "masked" or self.fact.enabled.startswith("masked")
 
-    def says(self, pattern: str, *, of_pods: bool = False) -> re.Match[str] | None:
+    def last_match(self, pattern: str, *, of_pods: bool = False) -> re.Match[str] | None:
         """
         Return the last match in those lines of its journal that still count.
 
@@ -107,10 +111,10 @@ class Service:
 
     def quote(self, pattern: str, *, of_pods: bool = False) -> str:
         """Return the last line that matches, from there on; empty: none does."""
-        found = self.says(pattern, of_pods=of_pods)
+        found = self.last_match(pattern, of_pods=of_pods)
         if found is None:
             return ""
-        start = found.start("said") if "said" in found.re.groupindex else found.start()
+        start = found.start("quoted") if "quoted" in found.re.groupindex else found.start()
         return cut(clean(found.string[start:]), _LONGEST)
 
     @property
@@ -152,7 +156,7 @@ def _own_lines(seen: UnitSeen) -> list[Line]:
 
 def quotes_others(line: str) -> bool:
     """
-    Return whether a line of a kubelet's or a runtime's may hold the words of somebody else.
+    Return whether a line of a kubelet's or a runtime's may contain text that somebody else chose.
 
     That is so of lines about pods, and about requests that the kubelet answered or refused.
     """

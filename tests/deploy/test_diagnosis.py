@@ -1,4 +1,4 @@
-"""Evidence of a node: what its host and the API say, also where one of them says nothing."""
+"""Evidence of a node: what its host and the API report, also where one of them does not answer."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_node_is_seen_from_both_sides() -> None:
     node = found.node
     assert (node.known, node.registered, node.ready) == (True, True, "True")
     assert node.conditions["Ready"].message.isprintable()
-    assert 15 < node.beat < 60 + (datetime.now(UTC) - NOW).total_seconds()
+    assert 15 < node.heartbeat_age < 60 + (datetime.now(UTC) - NOW).total_seconds()
     assert [(r.name, r.kind, r.state) for r in node.requests] == [
         ("csr-a", "client", "Pending"),
         ("csr-b", "serving", "Pending"),
@@ -187,7 +187,7 @@ def test_a_node_is_seen_from_both_sides() -> None:
 def test_a_node_that_is_not_there() -> None:
     node = seen(live=None).node
     assert not node.registered
-    assert node.beat == float("inf")
+    assert node.heartbeat_age == float("inf")
     assert [r.name for r in node.requests] == ["csr-a", "csr-b"]
 
 

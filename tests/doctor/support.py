@@ -68,7 +68,7 @@ SYMPTOMS = Symptoms(
 )
 NODE = NodeSeen(
     conditions={"Ready": Condition("True", "KubeletReady", "kubelet is posting ready status")},
-    beat=4.0,
+    heartbeat_age=4.0,
     machine_id="aa",
     addresses=("192.0.2.11",),
     kubelet="v1.37.2",
@@ -111,6 +111,6 @@ def journal(*lines: str, ago: float = 5.0, status: int = 1, result: str = "exit-
     return UnitSeen(result, status, "", tuple(Line(a, t) for a, t in zip(at, lines, strict=True)))
 
 
-def says(*lines: str, ago: float = 5.0) -> UnitSeen:
-    """Return a service that runs, and says this."""
+def logs(*lines: str, ago: float = 5.0) -> UnitSeen:
+    """Return a service that runs, and has logged this."""
     return replace(journal(*lines, ago=ago), result="success", status=0, process="S")

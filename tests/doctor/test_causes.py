@@ -34,7 +34,7 @@ from .support import (
     UP,
     ill,
     journal,
-    says,
+    logs,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 E_ = 'E1129 12:00:00.000000     99 run.go:72] "command failed" err="'
 UNKNOWN = {"Ready": Condition("Unknown", "NodeStatusUnknown", "Kubelet stopped posting status.")}
-SILENT = {"conditions": UNKNOWN, "beat": 200.0}
+SILENT = {"conditions": UNKNOWN, "heartbeat_age": 200.0}
 LOST: dict[str, object] = {"certificates": {}}
 NO_NETWORK = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
@@ -121,7 +121,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(
             facts={"clock_offset": -9000.0},
             services={
-                KUBELET: says(f"{CALL}x509: certificate has expired or is not yet valid: now")
+                KUBELET: logs(f"{CALL}x509: certificate has expired or is not yet valid: now")
             },
             node=SILENT,
         ),
@@ -130,7 +130,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "clock-wrong",
         ill(
             services={
-                KUBELET: says(f"{CALL}x509: certificate has expired or is not yet valid: now")
+                KUBELET: logs(f"{CALL}x509: certificate has expired or is not yet valid: now")
             }
         ),
     ),
@@ -145,13 +145,13 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "a disk of no room for its word": (
         "disk-full",
-        ill(services={KUBELET: says("write /var/lib/kubelet/x: no space left on device")}),
+        ill(services={KUBELET: logs("write /var/lib/kubelet/x: no space left on device")}),
     ),
     "no inodes": (
         "inodes-used-up",
         ill(
             facts={"space": {"/var/lib/kubelet": Space(2**30, 3)}},
-            services={KUBELET: says("write /var/lib/kubelet/x: no space left on device")},
+            services={KUBELET: logs("write /var/lib/kubelet/x: no space left on device")},
             node=SILENT,
         ),
     ),
@@ -179,7 +179,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "no-resolv-conf",
         ill(
             facts={"resolv_conf": None, "resolv_link": "/run/x"},
-            services={KUBELET: says("Failed to create sandbox for pod: open /etc/resolv.conf")},
+            services={KUBELET: logs("Failed to create sandbox for pod: open /etc/resolv.conf")},
         ),
     ),
     "runtime masked": (
@@ -245,7 +245,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(
             units={KUBELET: replace(STOPPED, load="not-found", enabled="")},
             facts={**LOST, "paths": {}},
-            node={"registered": False, "beat": float("inf")},
+            node={"registered": False, "heartbeat_age": float("inf")},
         ),
     ),
     "another drop-in": (
@@ -268,9 +268,9 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "a balancer by another configuration": (
         "balancer-setting",
-        balancer(RUNS, says(), drift=(f"{layout.BALANCER_CONFIG} (it differs)",)),
+        balancer(RUNS, logs(), drift=(f"{layout.BALANCER_CONFIG} (it differs)",)),
     ),
-    "a frozen balancer": ("balancer-frozen", balancer(RUNS, replace(says(), process="T"))),
+    "a frozen balancer": ("balancer-frozen", balancer(RUNS, replace(logs(), process="T"))),
     "a balancer that crashes": ("balancer-crashes", balancer(LOOPS, journal("no"))),
     "a disabled balancer": ("balancer-disabled", balancer(replace(STOPPED, enabled="disabled"))),
     "a stopped balancer": ("balancer-down", balancer(STOPPED)),
@@ -319,7 +319,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(
             wanted={"apiserver": "https://Api.example:6443"},
             services={
-                KUBELET: says(
+                KUBELET: logs(
                     'kubelet_node_status.go:107] "Unable to register node with API server"'
                     ' err="Post \\"https://api.example:6443/api/v1/nodes\\": dial tcp:'
                     ' lookup api.example on 192.0.2.53:53: no such host" node="n1"'
@@ -340,7 +340,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "proxy-set",
         ill(
             services={
-                KUBELET: says(f"{CALL}proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
+                KUBELET: logs(f"{CALL}proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
             },
             node=SILENT,
         ),
@@ -349,7 +349,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "server-differs",
         ill(
             facts={"servers": {layout.KUBELET_KUBECONFIG: "https://192.0.2.99:6443"}},
-            services={KUBELET: says("dial tcp 192.0.2.99:6443: connect: no route to host")},
+            services={KUBELET: logs("dial tcp 192.0.2.99:6443: connect: no route to host")},
             node=SILENT,
         ),
     ),
@@ -358,7 +358,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(
             facts={"paths": {**FACTS.paths, layout.CA: PathFact("file", content=b"other")}},
             services={
-                KUBELET: says(
+                KUBELET: logs(
                     "tls: failed to verify certificate: x509: certificate signed"
                     " by unknown authority"
                 )
@@ -370,7 +370,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "api-unreached",
         ill(
             host={"api_reached": False, "api_fault": "no answer"},
-            services={KUBELET: says("dial tcp 192.0.2.1:6443: i/o timeout")},
+            services={KUBELET: logs("dial tcp 192.0.2.1:6443: i/o timeout")},
             node=SILENT,
         ),
     ),
@@ -385,8 +385,8 @@ FIRST: dict[str, tuple[str, Evidence]] = {
                 **LOST,
                 "paths": {**FACTS.paths, layout.BOOTSTRAP_KUBECONFIG: PathFact("file", 0o600)},
             },
-            services={KUBELET: says("cannot create certificate signing request: Unauthorized")},
-            node={"registered": False, "beat": float("inf")},
+            services={KUBELET: logs("cannot create certificate signing request: Unauthorized")},
+            node={"registered": False, "heartbeat_age": float("inf")},
         ),
     ),
     "a request that waits": ("request-waits", ill(facts=LOST, node=request("Pending"))),
@@ -432,18 +432,18 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "a certificate of another CA": (
         "client-unusable",
-        ill(facts=client(by=authority("another-ca")), services={KUBELET: says("Unauthorized")}),
+        ill(facts=client(by=authority("another-ca")), services={KUBELET: logs("Unauthorized")}),
     ),
     "a certificate that is not accepted": (
         "client-unusable",
-        ill(services={KUBELET: says('Unable to register node with API server err="Unauthorized"')}),
+        ill(services={KUBELET: logs('Unable to register node with API server err="Unauthorized"')}),
     ),
     "a certificate of another node": (
         "client-of-another",
         ill(
             facts=client("system:node:n7"),
-            services={KUBELET: says('nodes "n1" is forbidden: node "n7" is not allowed to modify')},
-            node={"registered": False, "beat": float("inf")},
+            services={KUBELET: logs('nodes "n1" is forbidden: node "n7" is not allowed to modify')},
+            node={"registered": False, "heartbeat_age": float("inf")},
         ),
     ),
     "no certificate": (
@@ -463,13 +463,13 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     "a webhook": (
         "webhook-refuses",
         ill(
-            services={KUBELET: says('Internal error occurred: failed calling webhook "a.b": dial')},
+            services={KUBELET: logs('Internal error occurred: failed calling webhook "a.b": dial')},
             node=SILENT,
         ),
     ),
     "a refusal": (
         "api-refuses",
-        ill(services={KUBELET: says('leases "n1" is forbidden: User "system:node:n1" cannot get')}),
+        ill(services={KUBELET: logs('leases "n1" is forbidden: User "system:node:n1" cannot get')}),
     ),
     "kubelet crashes": ("kubelet-crashes", crashing("something nobody has seen before")),
     "kubelet disabled": (
@@ -486,7 +486,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ),
     ),
     "kubelet unwell": ("kubelet-silent", ill(host={"health": "500 nodeagent"})),
-    "no Node": ("deleted", ill(node={"registered": False, "beat": float("inf")})),
+    "no Node": ("deleted", ill(node={"registered": False, "heartbeat_age": float("inf")})),
     "a Node that leaves": ("leaving", ill(node={"leaving": "example.com/keeper"})),
     "another machine": ("other-machine", ill(node={"machine_id": "bb"})),
     "another address": ("address-gone", ill(wanted={"ip": "192.0.2.99"})),
@@ -499,7 +499,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "program-lost",
         ill(
             host={"lost": ("/usr/local/bin/runc",)},
-            services={KUBELET: says('Failed to create sandbox for pod: exec: "runc": not found')},
+            services={KUBELET: logs('Failed to create sandbox for pod: exec: "runc": not found')},
         ),
     ),
     "no sandbox image": (
@@ -507,8 +507,8 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(
             facts={"images": frozenset()},
             services={
-                KUBELET: says("Failed to create sandbox for pod"),
-                RUNTIME: says(f'failed to get sandbox image "{PAUSE}": failed to pull'),
+                KUBELET: logs("Failed to create sandbox for pod"),
+                RUNTIME: logs(f'failed to get sandbox image "{PAUSE}": failed to pull'),
             },
         ),
     ),
@@ -543,7 +543,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "pods that do not start": (
         "pods-fail",
-        ill(services={KUBELET: says('"Failed to create sandbox for pod" err="x"')}),
+        ill(services={KUBELET: logs('"Failed to create sandbox for pod" err="x"')}),
     ),
     "little disk": (
         "disk-pressure",
@@ -572,7 +572,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     "a removal": ("locked-out", ill(node={"cordon": "ours: remove", "locked_out": True})),
     "a node that was removed": (
         "locked-out",
-        ill(node={"registered": False, "beat": float("inf"), "removed": "2026-11-29"}),
+        ill(node={"registered": False, "heartbeat_age": float("inf"), "removed": "2026-11-29"}),
     ),
     "a cordon": ("cordoned", ill(node={"cordon": "somebody else's, written by kubectl"})),
     "a cordon that others lifted": ("excluded", ill(node={"excluded": True})),
@@ -697,7 +697,7 @@ def test_nothing_of_a_node_comes_back_that_is_locked_out() -> None:
 
 def test_a_node_that_was_removed_is_not_registered_again_by_itself() -> None:
     """Its host may be anybody's by now; that its Node object is gone is what was wanted."""
-    gone = {"registered": False, "beat": float("inf")}
+    gone = {"registered": False, "heartbeat_age": float("inf")}
     plain = causes(ill(node=gone))
     assert [act for cause in plain for act in cause.fix.acts]
     found = causes(ill(node={**gone, "removed": "2026-11-29"}))
@@ -708,8 +708,8 @@ def test_a_node_that_was_removed_is_not_registered_again_by_itself() -> None:
 
 def test_a_balancer_by_another_configuration_is_no_illness_where_the_node_reports() -> None:
     drift = (f"{layout.BALANCER_CONFIG} (it differs)",)
-    assert causes(balancer(RUNS, says(), drift=drift, node={})) == ()
-    (first, *_) = causes(balancer(RUNS, says(), drift=drift))
+    assert causes(balancer(RUNS, logs(), drift=drift, node={})) == ()
+    (first, *_) = causes(balancer(RUNS, logs(), drift=drift))
     assert first.fix.acts == (Deploy(),)
     assert first.seen == drift[0]
     refused = f"{ALERT} : parsing [x.cfg:3] : unknown keyword 'a'"
@@ -718,24 +718,27 @@ def test_a_balancer_by_another_configuration_is_no_illness_where_the_node_report
 
 
 def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:
-    said = says('Unable to register node err="Unauthorized"', ago=100.0)
+    logged = logs('Unable to register node err="Unauthorized"', ago=100.0)
     young = replace(RUNS, started=UP - 20.0)
-    again = causes(ill(services={KUBELET: said}, units={KUBELET: young}, node=SILENT))
+    again = causes(ill(services={KUBELET: logged}, units={KUBELET: young}, node=SILENT))
     assert [cause.key for cause in again] == ["not-reporting", "not-ready"]
-    assert causes(ill(services={KUBELET: said}, node=SILENT))[0].key == "client-unusable"
+    assert causes(ill(services={KUBELET: logged}, node=SILENT))[0].key == "client-unusable"
 
 
 def test_what_kept_a_kubelet_from_the_api_is_over_once_it_has_reported() -> None:
-    said = says('failed calling webhook "a.b": dial tcp', ago=40.0)
-    assert causes(ill(services={KUBELET: said}, node={"beat": 20.0})) == ()
-    assert causes(ill(services={KUBELET: said}, node={"beat": 50.0}))[0].key == "webhook-refuses"
+    logged = logs('failed calling webhook "a.b": dial tcp', ago=40.0)
+    assert causes(ill(services={KUBELET: logged}, node={"heartbeat_age": 20.0})) == ()
+    assert (
+        causes(ill(services={KUBELET: logged}, node={"heartbeat_age": 50.0}))[0].key
+        == "webhook-refuses"
+    )
 
 
 def test_what_a_network_plugin_is_told_is_not_the_kubelets() -> None:
-    said = (
+    logged = (
         'Failed to create sandbox: plugin type="calico": connection is unauthorized: Unauthorized'
     )
-    assert causes(ill(services={KUBELET: says(said)}))[0].key == "pods-fail"
+    assert causes(ill(services={KUBELET: logs(logged)}))[0].key == "pods-fail"
 
 
 # As kubelet 1.37.2 and containerd 2.3.4 write about a container whose command is this text.
@@ -771,8 +774,8 @@ _FORGED = (
 @pytest.mark.parametrize("text", _FORGED)
 def test_what_a_pods_owner_writes_is_no_cause(text: str, line: str) -> None:
     line = line.format(text)
-    said = {KUBELET: says(line), RUNTIME: says(line)}
-    assert {cause.key for cause in causes(ill(services=said))} <= {"pods-fail"}
+    logged = {KUBELET: logs(line), RUNTIME: logs(line)}
+    assert {cause.key for cause in causes(ill(services=logged))} <= {"pods-fail"}
     ended = {KUBELET: replace(journal(line), status=0, result="success")}
     found = causes(ill(units={KUBELET: STOPPED}, services=ended, node=SILENT))
     assert found[0].key == "kubelet-down"
@@ -827,9 +830,9 @@ def test_a_text_whose_beginning_is_not_seen_is_no_cause(
 )
 @pytest.mark.parametrize("text", _FORGED)
 def test_what_a_client_of_the_kubelets_has_it_log_is_no_cause(text: str, line: str) -> None:
-    said = {KUBELET: says(line.format(text))}
-    assert causes(ill(services=said)) == ()
-    assert causes(ill(services=said, node=SILENT))[0].key == "not-reporting"
+    logged = {KUBELET: logs(line.format(text))}
+    assert causes(ill(services=logged)) == ()
+    assert causes(ill(services=logged, node=SILENT))[0].key == "not-reporting"
 
 
 def test_a_line_that_is_too_long_counts_as_far_as_it_was_read() -> None:
@@ -839,8 +842,8 @@ def test_a_line_that_is_too_long_counts_as_far_as_it_was_read() -> None:
 
 
 def test_certificates_that_a_kubelet_complains_of_outside_of_calls_are_no_cause() -> None:
-    said = says("x509: certificate has expired or is not yet valid: current time is after then")
-    assert [each.key for each in causes(ill(services={KUBELET: said}, node=SILENT))] == [
+    logged = logs("x509: certificate has expired or is not yet valid: current time is after then")
+    assert [each.key for each in causes(ill(services={KUBELET: logged}, node=SILENT))] == [
         "not-reporting",
         "not-ready",
     ]
@@ -880,9 +883,9 @@ def test_no_path_of_a_journal_goes_into_a_command(path: str) -> None:
 
 
 def test_a_runtime_that_has_the_sandboxes_image_is_not_believed_to_lack_it() -> None:
-    said = {RUNTIME: says(f'msg="RunPodSandbox" error="failed to pull sandbox image {PAUSE}"')}
-    assert causes(ill(services=said)) == ()
-    unknown = causes(ill(services=said, facts={"images": None}))
+    logged = {RUNTIME: logs(f'msg="RunPodSandbox" error="failed to pull sandbox image {PAUSE}"')}
+    assert causes(ill(services=logged)) == ()
+    unknown = causes(ill(services=logged, facts={"images": None}))
     assert [act for cause in unknown for act in cause.fix.acts] == []
 
 
@@ -890,7 +893,7 @@ def test_a_kubelet_that_reports_is_not_restarted_for_what_answers_in_its_place()
     found = causes(ill(host={"health": "404 page not found"}))[0]
     assert (found.key, found.fix.acts) == ("kubelet-silent", ())
     assert "while it still reports" in found.seen
-    assert causes(ill(host={"health": "no answer"}, node={"beat": 40.0}))[0].fix.acts
+    assert causes(ill(host={"health": "no answer"}, node={"heartbeat_age": 40.0}))[0].fix.acts
 
 
 def test_nothing_starts_that_others_may_have_written() -> None:
@@ -904,14 +907,14 @@ def test_nothing_starts_that_others_may_have_written() -> None:
 
 
 def test_what_a_kubelet_said_long_ago_does_not_count() -> None:
-    said = says('Unable to register node err="Unauthorized"', ago=600.0)
-    assert causes(ill(services={KUBELET: said})) == ()
+    logged = logs('Unable to register node err="Unauthorized"', ago=600.0)
+    assert causes(ill(services={KUBELET: logged})) == ()
 
 
 def test_what_ended_one_that_died_long_ago_still_counts() -> None:
     died = replace(STOPPED, active="failed", sub="failed")
-    said = journal(f"{E_}running with swap on is not supported", ago=90_000.0)
-    found = causes(ill(units={KUBELET: died}, services={KUBELET: said}, node=SILENT))
+    logged = journal(f"{E_}running with swap on is not supported", ago=90_000.0)
+    found = causes(ill(units={KUBELET: died}, services={KUBELET: logged}, node=SILENT))
     assert found[0].key == "swap-on"
 
 

@@ -1,4 +1,4 @@
-"""What explains others comes before them; what several nodes share is said as such."""
+"""What explains others comes before them; what several nodes share is reported as such."""
 
 from __future__ import annotations
 

@@ -56,13 +56,14 @@ class Trouble:
 
     :param key: the cause that has to be named first. :param make: how, as root or from outside.
     :param undo: the fix that is printed, by hand; empty: `--fix` does it.
-    :param says: what the first cause has to tell. :param admin: it takes an administrator to see.
+    :param shows: part of the text or the evidence of the first cause.
+    :param admin: it takes an administrator to see.
     """
 
     key: str
     make: Deed
     undo: Deed = ""
-    says: str = ""
+    shows: str = ""
     node: str = "n1"
     admin: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
@@ -316,15 +317,15 @@ TROUBLES = {
     "a flag": Trouble(
         "kubelet-flag",
         "sed -i 's/--v=2/--nonsense=2/' /etc/systemd/system/kubelet.service; " + RELOADED,
-        says="--nonsense",
+        shows="--nonsense",
     ),
-    "a field": Trouble("kubelet-field", setting("maxPods", "many"), says="maxPods"),
+    "a field": Trouble("kubelet-field", setting("maxPods", "many"), shows="maxPods"),
     "a drop-in": Trouble(
         "overridden",
         f"mkdir -p {DROP_IN}; printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/kubelet"
         f" --config=/nowhere\\n' > {DROP_IN}/10-kubeadm.conf; {RELOADED}",
         undo=f"rm {DROP_IN}/10-kubeadm.conf; {RELOADED}",
-        says="10-kubeadm.conf",
+        shows="10-kubeadm.conf",
     ),
     "swap": Trouble(
         "swap-on",
@@ -339,26 +340,26 @@ TROUBLES = {
         undo=by_admin(
             *("maintain", "--limit", "{node}", "--delete-emptydir-data"), "--command", ASIDE
         ),
-        says="cpu_manager_state",
+        shows="cpu_manager_state",
     ),
     "a port": Trouble(
         "port-taken",
         f"systemctl stop kubelet; systemd-run --unit=thief perl -e '{THIEF}'; sleep 1;"
         " systemctl start --no-block kubelet",
         undo="systemctl stop thief",
-        says="perl",
+        shows="perl",
     ),
     # Its credentials and requests.
     "no certificate": Trouble("client-lost", f"rm {CLIENT}; {RESTARTED}"),
-    "an expired certificate": Trouble("client-unusable", given(days=-2), says="expired"),
+    "an expired certificate": Trouble("client-unusable", given(days=-2), shows="expired"),
     "another CA's certificate": Trouble(
-        "client-unusable", given(ca="etcd-ca"), undo=joins_again, says="another CA"
+        "client-unusable", given(ca="etcd-ca"), undo=joins_again, shows="another CA"
     ),
     "another node's certificate": Trouble(
-        "client-of-another", given("system:node:n9"), undo=joins_again, says="n9"
+        "client-of-another", given("system:node:n9"), undo=joins_again, shows="n9"
     ),
     "a dead token": Trouble("token-refused", dead_token),
-    "a request that waits": Trouble("request-waits", asks, says="csr"),
+    "a request that waits": Trouble("request-waits", asks, shows="csr"),
     "a request that was denied": Trouble("request-denied", denied),
     "a request that nobody signs": Trouble("request-unsigned", unsigned, undo=signed),
     # Its way to the API.
@@ -371,7 +372,7 @@ TROUBLES = {
         "server-differs",
         "sed -i 's#server: .*#server: https://192.0.2.99:6443#'"
         f" /etc/kubernetes/kubelet.kubeconfig; {RESTARTED}",
-        says="192.0.2.99",
+        shows="192.0.2.99",
     ),
     "a firewall": Trouble("api-unreached", TO_API, undo=TO_API_AGAIN),
     "a proxy": Trouble(
@@ -379,17 +380,17 @@ TROUBLES = {
         f"mkdir -p {DROP_IN}; printf '[Service]\\nEnvironment=HTTPS_PROXY=http://127.0.0.1:9\\n'"
         f" > {DROP_IN}/proxy.conf; {RELOADED}",
         undo=f"rm {DROP_IN}/proxy.conf; {RELOADED}",
-        says="127.0.0.1:9",
+        shows="127.0.0.1:9",
     ),
     "a webhook": Trouble(
         "webhook-refuses",
         webhook,
         undo=kubectl("delete", "validatingwebhookconfiguration", "guard"),
-        says="nodes.example.com",
+        shows="nodes.example.com",
     ),
     # Its Node object.
     "no Node": Trouble("deleted", kubectl("delete", "node", "{node}")),
-    "a Node that leaves": Trouble("leaving", leaves, undo=let_go, says="example.com/keeper"),
+    "a Node that leaves": Trouble("leaving", leaves, undo=let_go, shows="example.com/keeper"),
     "another machine": Trouble(
         "other-machine",
         "cp /etc/machine-id /run/kept-id; echo 0123456789abcdef0123456789abcdef > /etc/machine-id",
@@ -422,7 +423,7 @@ TROUBLES = {
         f"{SMALL.format('64k')}; head -c 64k /dev/zero > /var/lib/containerd/fill;"
         " systemctl start --no-block containerd",
         undo=ROOMY,
-        says="/var/lib/containerd",
+        shows="/var/lib/containerd",
     ),
     "no inodes": Trouble(
         "inodes-used-up",
@@ -433,7 +434,7 @@ TROUBLES = {
         "read-only",
         f"mount -o remount,bind,ro /var/lib/kubelet; {RESTARTED}",
         undo=f"mount -o remount,bind,rw /var/lib/kubelet; {RESTARTED}",
-        says="/var/lib/kubelet",
+        shows="/var/lib/kubelet",
     ),
     "no resolv.conf": Trouble(
         "no-resolv-conf",
@@ -471,12 +472,12 @@ TROUBLES = {
         "other-network",
         "cp /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/00-other.conflist",
         undo="rm /etc/cni/net.d/00-other.conflist",
-        says="00-other.conflist",
+        shows="00-other.conflist",
     ),
-    "a CNI program": Trouble("plugin-lost", "rm /opt/cni/bin/calico", says="calico", admin=True),
-    "a shim": Trouble("program-lost", "rm /usr/local/bin/containerd-shim-runc-v2", says="shim"),
+    "a CNI program": Trouble("plugin-lost", "rm /opt/cni/bin/calico", shows="calico", admin=True),
+    "a shim": Trouble("program-lost", "rm /usr/local/bin/containerd-shim-runc-v2", shows="shim"),
     "a sandbox image": Trouble(
-        "sandbox-image", f"/usr/local/bin/ctr -n k8s.io images rm {PAUSE}", says=PAUSE
+        "sandbox-image", f"/usr/local/bin/ctr -n k8s.io images rm {PAUSE}", shows=PAUSE
     ),
     "no forwarding": Trouble("forwarding-off", "sysctl -w net.ipv4.ip_forward=0"),
     "no kube-proxy": Trouble("proxy-down", "systemctl stop kube-proxy"),
@@ -490,25 +491,25 @@ TROUBLES = {
         "cordoned",
         by_admin("cordon", "--limit", "{node}"),
         undo=by_admin("uncordon", "--limit", "{node}"),
-        says="ours: cordon",
+        shows="ours: cordon",
     ),
     "another's cordon": Trouble(
         "cordoned",
         kubectl("cordon", "{node}"),
         undo=kubectl("uncordon", "{node}"),
-        says="written by kubectl",
+        shows="written by kubectl",
     ),
     "our drain, that another ended": Trouble(
         "excluded",
         drained_until_others_end_it,
         undo=by_admin("uncordon", "--limit", "{node}"),
-        says="exclude-from-external-load-balancers",
+        shows="exclude-from-external-load-balancers",
     ),
     "a taint": Trouble(
         "tainted",
         kubectl("taint", "node", "{node}", "gpu=yes:NoSchedule"),
         undo=kubectl("taint", "node", "{node}", "gpu-"),
-        says="gpu:NoSchedule",
+        shows="gpu:NoSchedule",
     ),
     "no cloud": Trouble(
         "uninitialized",
@@ -552,10 +553,10 @@ OF_SEVERAL = {
         undo=f"chmod 755 {on_host.BALANCER_PATH}; {BALANCED}",
     ),
     "a balancer's settings": Trouble(
-        "balancer-setting", f"echo nonsense >> {CONFIGURED}; {BALANCED}", says="nonsense"
+        "balancer-setting", f"echo nonsense >> {CONFIGURED}; {BALANCED}", shows="nonsense"
     ),
     "a balancer to nobody": Trouble(
-        "balancer-setting", f"sed -i 's/:6443$/:1/' {CONFIGURED}; {BALANCED}", says=CONFIGURED
+        "balancer-setting", f"sed -i 's/:6443$/:1/' {CONFIGURED}; {BALANCED}", shows=CONFIGURED
     ),
 }
 
@@ -615,7 +616,7 @@ def named_and_mended(ward: Lab, trouble: Trouble) -> None:
         seen.append(first(ward, node, config))
         found = seen[-1]
         assert found.get("key") == trouble.key, found
-        assert trouble.says in f"{found['text']} {found['seen']}", found
+        assert trouble.shows in f"{found['text']} {found['seen']}", found
         return True
 
     with mended_after(ward, node, trouble.undo):
