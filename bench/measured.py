@@ -16,7 +16,7 @@ from .labs import FailedError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LOOK = 0.02  # seconds between looks at the process
+_POLL = 0.02  # seconds between readings of the process
 _SHOWN = 4000  # characters of the output of a command that failed
 
 
@@ -63,7 +63,7 @@ def run(
         while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             held = _held(process.pid)
             threads, files = max(threads, held[0]), max(files, held[1])
-            time.sleep(_LOOK)
+            time.sleep(_POLL)
         _, status, used = os.wait4(process.pid, 0)
         late.cancel()
         seconds = time.monotonic() - began

@@ -459,7 +459,7 @@ def test_a_path_that_no_unit_can_hold_is_refused(
 
 
 def test_what_errors_quote_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """A bundle, an API or a server said it."""
+    """A bundle, an API or a server reported it."""
     with pytest.raises(Exit) as stop, exits.errors_as_exits():
         raise BundleError("it holds Kubernetes \x1b]0;owned\x07\x9b31m1.37.2")
     assert stop.value.message

@@ -161,13 +161,13 @@ class Credentials:
         if self._evidence.control_plane:
             return  # there they belong
         found = [judged for key in file.keys if (judged := self._judged(file, key))]
-        shown, said = (
-            sorted((f for f, by_root in found if by_root is wanted), key=_weight)[:1]
+        by_root, by_others = (
+            sorted((f for f, is_roots in found if is_roots is wanted), key=_weight)[:1]
             for wanted in (True, False)
         )
-        yield from shown
-        if not shown or (said and _severity(said[0]) < _severity(shown[0])):
-            yield from said
+        yield from by_root
+        if not by_root or (by_others and _severity(by_others[0]) < _severity(by_root[0])):
+            yield from by_others
 
     def _judged(self, file: SecretFile, key: str) -> tuple[Finding, bool] | None:
         """Return what is wrong with a key, and whether it takes nobody but root to say so."""

@@ -28,7 +28,7 @@ class Host:
 
     :param ip: its IPv4 address where `address` is not it; None: not known, for the reason `why`.
     :param settings: further keys of its entry, such as labels.
-    :param doubts: what somebody has to look at. :param left_out: why its entry is a comment.
+    :param doubts: what a person has to check. :param left_out: why its entry is a comment.
     """
 
     name: str

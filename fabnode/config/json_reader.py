@@ -108,7 +108,7 @@ class JsonReader:
         return str(key)
 
     def _separator(self, end: str) -> bool:
-        """Pass over a comma, or over the end of what is open, which is said."""
+        """Pass over a comma, or over the end of what is open, which is reported."""
         found = self._next()
         if found not in {",", end}:
             raise self._problem(f"is not valid JSON: a comma or {end} is missing")

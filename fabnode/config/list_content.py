@@ -33,7 +33,7 @@ class Outputs:
     """
     Outputs of commands, each of which runs once.
 
-    Loading a configuration runs its commands anew; who loads it several times for one purpose, and
+    Loading a configuration runs its commands again; who loads it several times for one purpose, and
     wants the same hosts each time, uses one of these.
     """
 

@@ -50,7 +50,7 @@ def load(
     :param artifacts: whether the files that only a deployment needs must exist as well.
     :param kubeconfig: replaces cluster.kubeconfig; it is then the only one of this machine's
         secrets that must be readable.
-    :param outputs: of commands that list nodes; None: they run anew.
+    :param outputs: of commands that list nodes; None: they are run.
     :param access: whether what gives access to cluster and hosts must be there: the CA, credentials
         and keys. Without it `ca_pem` is empty.
     :raises ConfigError: with all problems that can be found in one pass.

@@ -58,7 +58,7 @@ _MANIFEST = "artifacts/calico.yaml"
 @dataclass(frozen=True, slots=True)
 class Known:
     """
-    A setting that was found out, and where. `doubtful`: somebody has to look at it.
+    A setting that was found out, and where. `doubtful`: a person has to check it.
 
     :param instead: another value that may be meant, written as a comment; None: there is none.
     :param why_instead: when that is.
@@ -103,9 +103,9 @@ class Network:
     """
     The pod network that a cluster has.
 
-    :param other: what it is, where it is not fabnode's to look after; empty: none was seen.
+    :param other: what it is, where fabnode does not manage it; empty: none was seen.
     :param calico: the release of the Calico that fabnode has installed there; empty: none.
-    :param unseen: why nobody could look; empty: somebody has.
+    :param unseen: why it could not be determined; empty: it was.
     :param offered: the manifest to install it from; None: the usual one, which may not be there.
     """
 
@@ -277,7 +277,7 @@ def _calico(network: Network, version: Fact) -> Iterator[str]:
     minor = Release.parse(version.value).minor if isinstance(version, Known) else None
     if network.other:
         yield from _comment(
-            f"The cluster has a pod network that is not fabnode's to look after: {network.other}."
+            f"The cluster has a pod network that fabnode does not manage: {network.other}."
         )
         yield "calico: none"
         return

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .request_judge import RequestJudge
 
 _MOST_OF_A_KUBELET = 10  # requests with one token: one each time that it starts
-_LOOK = 3.0  # seconds between reports of a request's state
+_POLL = 3.0  # seconds between reports of a request's state
 _CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
 
 
@@ -164,7 +164,7 @@ class Admission:
         wait = Wait(
             "its serving certificate",
             self._config.timeouts.join,
-            _LOOK,
+            _POLL,
             advice=program.task("approve-csr --dry-run"),
             on_state=on_state,
         )

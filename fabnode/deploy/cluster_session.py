@@ -132,7 +132,7 @@ class ClusterSession:
         self.restarts.expect([node.name for node in nodes], away)
         if self._joins:
             self.admission.allow(nodes)
-        self._snapshot = self.background(self._look)
+        self._snapshot = self.background(self._take_snapshot)
 
     def interrupt(self) -> None:
         """End what nodes wait for, so that they clean up: the user interrupted the run."""
@@ -160,7 +160,7 @@ class ClusterSession:
         """Return once the apiserver answers us. Raises ApiAwayError."""
         self.api.get("/version")
 
-    def _look(self) -> ClusterSnapshot:
+    def _take_snapshot(self) -> ClusterSnapshot:
         version = server_release(self.api, self._each, self._warn)
         nodes = self.nodes.current()
         self.nodes.begin_watch()

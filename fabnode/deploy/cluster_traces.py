@@ -30,7 +30,7 @@ class ClusterTraces:
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """What this account had no right to look for, a line each: it may exist."""
+        """What this account had no right to read, a line each: it may exist."""
         return tuple(self._unseen)
 
     def requests(self) -> tuple[str, ...]:

@@ -222,7 +222,7 @@ class PodNetwork:
         return self._cni.elsewhere(self._api, names)
 
     def followed(self) -> tuple[Object, ...]:
-        """Return what to apply of what it made itself; nothing without the right to look."""
+        """Return what to apply of what it made itself; nothing without the right to read it."""
         return permitted(lambda: self._cni.followed(self._api)) or ()
 
     def drift(self, applied: Collection[Object] = ()) -> Diagnosis | None:

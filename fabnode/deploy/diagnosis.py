@@ -250,11 +250,11 @@ class Diagnoses:
         listed = permitted(lambda: pods_on(api, name))
         pods = listed or []
         own = network.own_pod(pods)
-        looked = permitted(lambda: (network.missing([name]),)) if network.name else (None,)
-        missing = looked[0] if looked else None
+        missed = permitted(lambda: (network.missing([name]),)) if network.name else (None,)
+        missing = missed[0] if missed else None
         found = network.diagnosis([name], missing) if missing else None
         unseen = [] if listed is not None else [PODS]
-        unseen += [f"{network.name}'s DaemonSet"] if looked is None else []
+        unseen += [f"{network.name}'s DaemonSet"] if missed is None else []
         metadata, status = live["metadata"], live.get("status") or {}
         operation = operations.read(live)
         leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"

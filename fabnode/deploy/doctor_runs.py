@@ -75,7 +75,7 @@ class Diagnosis:
 
     @property
     def too_early(self) -> bool:
-        """Whether nothing is wrong as far as it can be told yet."""
+        """Whether nothing is wrong as far as is known yet."""
         return not self.causes and not self.settled
 
     @property
@@ -190,9 +190,9 @@ def _do(run: Run, context: RunContext, deployer: NodeDeployer, act: Act) -> None
             case UnitAct():
                 result = deployer.host.root(act.command)
                 if result.code:
-                    said = last_lines(result.stderr, 3) or f"status {result.code}"
+                    output = last_lines(result.stderr, 3) or f"status {result.code}"
                     raise FixError(
-                        f"`{act.command}` failed there: {said}", f"do it on {name} by hand"
+                        f"`{act.command}` failed there: {output}", f"do it on {name} by hand"
                     )
                 log.changed(act.command)
             case RestartPod(name=pod, uid=uid):

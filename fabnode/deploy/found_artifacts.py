@@ -70,7 +70,7 @@ class Artifacts:
         return None
 
 
-def look(folder: Path) -> Artifacts:
+def find_artifacts(folder: Path) -> Artifacts:
     """
     Return what lies in a folder.
 
@@ -200,12 +200,12 @@ def _runtime(found: Artifacts, release: Release | None) -> tuple[dict[str, Fact]
         newest = matrix().containerd[line].newest
         if all(elf.is_of_release(path, newest) for path in paths):
             return {"runtime.version": Known(str(newest), f"Of {paths[0]}.")}, ()
-    text = f"which release {paths[0]} is can't be told from it; runtime.version has to name it."
+    text = f"{paths[0]} does not show its release; runtime.version has to name it."
     return {}, (text,)
 
 
 def _doubts(found: Artifacts, release: Release | None, findings: Findings) -> Iterator[str]:
-    """Yield what has to be looked at before it is deployed."""
+    """Yield what has to be checked before it is deployed."""
     for name in programs.OF_KUBERNETES if release else ():
         for path in _all(found, name):
             if release and not elf.is_of_release(path, release):
@@ -219,7 +219,7 @@ def _doubts(found: Artifacts, release: Release | None, findings: Findings) -> It
             named = ", ".join(lacking[:_MOST_NAMED])
             yield f"no archive has images of {_MANIFEST}, which hosts have to pull: {named}{more}."
     if found.manifest and found.calico is None and ours:
-        yield f"which release {found.manifest} is of can't be told; calico.version has to name it."
+        yield f"{found.manifest} does not show its release; calico.version has to name it."
 
 
 def _all(found: Artifacts, name: str) -> list[Path]:

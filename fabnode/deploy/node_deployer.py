@@ -351,7 +351,7 @@ class NodeDeployer:
         began = time.time() + self.facts.clock_offset
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
 
-            def heard(event: ApplyEvent) -> None:
+            def on_event(event: ApplyEvent) -> None:
                 if event.state == "record":
                     self._store_record(event.record)
                 elif event.state == "key":
@@ -367,7 +367,7 @@ class NodeDeployer:
             course = relay.course(self.host, self.facts) if relay else None
             try:
                 done = apply(
-                    *(self.host, todo.plan, self._packer, heard),
+                    *(self.host, todo.plan, self._packer, on_event),
                     zstd=zstd,
                     pull=pull,
                     course=course,

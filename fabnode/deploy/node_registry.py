@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_LOOK = 3.0  # seconds between inspections of a host that is waited for
-_SETTLING, _SETTLING_LOOK = 10.0, 0.5
+_POLL = 3.0  # seconds between inspections of a host that is waited for
+_SETTLING, _SETTLING_POLL = 10.0, 0.5
 
 
 class Nodes:
@@ -66,7 +66,7 @@ class Nodes:
 
     def settled(self, names: Collection[str]) -> dict[str, Object]:
         """Return the Node objects once Kubernetes has taken its own passing taints off these."""
-        wait = Wait("taints of Ready nodes to go", _SETTLING, _SETTLING_LOOK)
+        wait = Wait("taints of Ready nodes to go", _SETTLING, _SETTLING_POLL)
         while True:
             found = self.current()
             if wait.over or not any(schedulability.settles(found[n]) for n in names if n in found):
@@ -88,7 +88,7 @@ class Nodes:
         wait = Wait(
             "its Node object",
             self._config.timeouts.join,
-            _LOOK,
+            _POLL,
             advice=program.host_task(name, "logs"),
             on_state=on_state,
         )
@@ -124,7 +124,7 @@ class Nodes:
         wait = Wait(
             "Ready",
             self._config.timeouts.ready,
-            _LOOK,
+            _POLL,
             advice=program.host_task(name, "logs"),
             on_state=on_state,
         )
@@ -134,8 +134,10 @@ class Nodes:
             if not offline[0]:
                 raise
             # The kubelet knows only that there is no network; verify quotes why.
-            look = program.task(f"verify --limit {name} --no-network")
-            raise wait.overdue(last[0], f"{look} says why its pod network does not start") from None
+            verify = program.task(f"verify --limit {name} --no-network")
+            raise wait.overdue(
+                last[0], f"{verify} says why its pod network does not start"
+            ) from None
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""

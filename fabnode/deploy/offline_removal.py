@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 REMOVE: Final = "remove"
 LOCKING: Final = "locking-out"
-_GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
+_GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two requests
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Level = Literal["nothing", "locked out", "removed"]
@@ -259,7 +259,7 @@ class _Node:
         return error
 
     def _closed(self) -> str:
-        """Return what is left of it that would let it in, as far as this account could look."""
+        """Return what is left of it that would let it in, as far as this account could read."""
         if self._traces.unseen:
             return "no request of it left, and more as far as this account's rights go"
         return "no request or token of it left"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .change_guard import ChangeGuard
     from .cluster_snapshot import ClusterSnapshot
 
-_SEEN, _LOOK = 5.0, 0.2  # seconds until an authorizer knows what was bound, and between two looks
+_BOUND, _POLL = 5.0, 0.2  # seconds until an authorizer has what was bound, and between polls
 
 
 class ProxyIdentities:
@@ -73,7 +73,7 @@ class ProxyIdentities:
         """
         with self._lock:
             bound = permitted(self._known)
-            if bound is None or self._refusal:  # we may not look, or it is nothing of ours
+            if bound is None or self._refusal:  # we may not read it, or it is nothing of ours
                 return False
         return proxy_names.own(node.name) not in bound and not self._locked_out(node)
 
@@ -130,7 +130,7 @@ class ProxyIdentities:
         return any(taint.get("key") == operations.REMOVED for taint in taints)
 
     def _known(self) -> frozenset[str]:
-        """Return the names that are bound, by one look in a run; the lock is held."""
+        """Return the names that are bound, by one request in a run; the lock is held."""
         if self._bound is None:
             live = proxy_binding.read(self._api)
             self._is_foreign(live)
@@ -176,7 +176,7 @@ class ProxyIdentities:
 
     def _await_rights(self, name: str) -> None:
         """Wait until the authorizer knows what was bound: a certificate is to work at once."""
-        wait = Wait("the rights of a kube-proxy", _SEEN, _LOOK)
+        wait = Wait("the rights of a kube-proxy", _BOUND, _POLL)
         while lacks := proxy_rights.lacking(self._api, name):
             if wait.over:
                 self._refuse(f"{lacks}, although the {proxy_binding.TITLE} binds it")

@@ -48,7 +48,7 @@ class Relay:
     """
     A piece of work on several nodes, which may all need parts; their courses share it. Thread-safe.
 
-    Use as a context manager: at the end nobody serves any more, and what came of it is said.
+    Use as a context manager: at the end nobody serves any more, and what came of it is reported.
     """
 
     def __init__(self, config: Config, journal: Journal, nodes: Iterable[Node]) -> None:
@@ -114,13 +114,13 @@ class Relay:
         with self._lock:
             return question(self._choice)
 
-    def tell(self, news: Callable[[Distribution], object]) -> None:
-        """Note something about a host."""
+    def update(self, change: Callable[[Distribution], object]) -> None:
+        """Change what is known of a host."""
         with self._lock:
-            news(self._choice)
+            change(self._choice)
 
     def note(self, text: str) -> None:
-        """Keep a sentence for the end of the run, where it is said once."""
+        """Keep a sentence for the end of the run, where it is reported once."""
         with self._lock:
             self._notes[text] += 1
 
@@ -165,11 +165,11 @@ class Relay:
         up = threading.Event()
 
         def on_made() -> None:
-            self.tell(lambda choice: choice.made(host.name))
+            self.update(lambda choice: choice.made(host.name))
 
         def on_up(_: str) -> None:
             up.set()
-            self.tell(lambda choice: choice.serving(host.name))
+            self.update(lambda choice: choice.serving(host.name))
 
         def wanted() -> bool:
             return not self._over and (up.is_set() or time.monotonic() - began < _UP)
@@ -208,7 +208,7 @@ class HostCourse:
 
     @property
     def token(self) -> str:
-        """What neighbours want to hear."""
+        """What proves to neighbours that it belongs to the run."""
         return self._relay.token
 
     @property
@@ -230,7 +230,7 @@ class HostCourse:
             )
         name, fetches = self._host.name, self._fetches
         now = time.monotonic()
-        self._relay.tell(lambda choice: choice.enter(name, parts, now, fetches=fetches))
+        self._relay.update(lambda choice: choice.enter(name, parts, now, fetches=fetches))
 
     def begun(self) -> None:
         """Note that the host follows orders."""
@@ -252,7 +252,7 @@ class HostCourse:
     def progressed(self, *, ended: bool = False) -> None:
         """Note that bytes of parts went to the host."""
         name, now = self._host.name, time.monotonic()
-        self._relay.tell(lambda choice: choice.progressed(name, now, ended=ended))
+        self._relay.update(lambda choice: choice.progressed(name, now, ended=ended))
 
     def held(self, sha256: str, *, shared: bool) -> None:
         """Note that the host has a part."""

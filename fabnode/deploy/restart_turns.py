@@ -53,11 +53,11 @@ class TooManyUnreadyError(FabnodeError):
     def __init__(self, down: Collection[str], size: int, setting: str) -> None:
         names = sorted(down)
         are = "is" if len(names) == 1 else "are"
-        look = program.task(f"doctor --limit {','.join(names)}")
+        doctor = program.task(f"doctor --limit {','.join(names)}")
         super().__init__(
             f"its kubelet was not restarted: {', '.join(names)} {are} not Ready, and at most"
             f" {counted(size, 'node')} may be away at once ({setting})",
-            f"{look} says what they lack; a larger {setting} allows more",
+            f"{doctor} says what they lack; a larger {setting} allows more",
         )
 
 

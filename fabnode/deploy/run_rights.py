@@ -211,7 +211,7 @@ def maintaining(config: Config) -> tuple[Right, ...]:
 
 
 def seen(config: Config) -> tuple[Right, ...]:
-    """Return rights to look at what may have moved on; without them a check says less."""
+    """Return rights to read what may have moved on; without them a check reports less."""
     of_network = registry.network(config).optional_rights
     return (
         API_SERVICES,

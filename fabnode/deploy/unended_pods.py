@@ -80,7 +80,7 @@ def declare_dead(evictions: Evictions, node: str, log: Step) -> tuple[str, ...]:
     """
     Have pods go at once that were deleted, and that no kubelet ends; return their names.
 
-    To be called once nothing of them runs. What the API refuses is said: it goes with the Node.
+    To be called once nothing of them runs. What the API refuses is reported: it goes with the Node.
     """
     gone = []
     for pod in ending(evictions, node):

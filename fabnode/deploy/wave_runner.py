@@ -31,12 +31,12 @@ class TooManyDownError(FabnodeError):
         drained = sorted(name for name, how in down.items() if how == _DRAINED)
         back = program.task(f"uncordon --limit {','.join(drained)}")
         again = f"; {back} has them take pods again" if drained else ""
-        look = program.task(f"verify --limit {','.join(sorted(down))}")
+        verify = program.task(f"verify --limit {','.join(sorted(down))}")
         more = program.task(f"{task} --batch {len(down) + 1}")
         super().__init__(
             f"skipped: {names} {are} {'unavailable' if drained else 'unhealthy'}, and at most"
             f" {counted(size, 'node')} may be unavailable at once (maintenance.batch)",
-            f"see to {', '.join(sorted(down))} ({look}{again}); or allow more: {more}",
+            f"see to {', '.join(sorted(down))} ({verify}{again}); or allow more: {more}",
         )
 
 

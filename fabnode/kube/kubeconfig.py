@@ -275,14 +275,14 @@ class _File:
 
             return Login(run(), run)
 
-        def look() -> Identity:
+        def read_identity() -> Identity:
             token, until = self._token(user, where)
             return Identity(self._pair(user, where), token, until)
 
-        found = look()
+        found = read_identity()
         if not (found.token or found.client_pem):
             raise self._error(f"{where}: it has no token, no client-certificate and no exec")
-        return Login(found, look)
+        return Login(found, read_identity)
 
     def _token(self, user: _Section, where: str) -> tuple[str | None, float]:
         """Return the bearer token, and when to read it again."""

@@ -32,7 +32,7 @@ _PATH = f"{_LEASES}/{NAME}"
 _PROCESS = "fabnode.io/process"
 _SECONDS = 15  # without a renewal it counts as abandoned
 _RENEW = 5.0
-_LOOK = 0.5
+_POLL = 0.5
 _NOT_FOUND = 404
 
 
@@ -221,4 +221,4 @@ def _born(pid: int) -> str | None:
 
 
 def _silence() -> Wait:
-    return Wait("a renewal by the other run", _SECONDS, _LOOK)
+    return Wait("a renewal by the other run", _SECONDS, _POLL)

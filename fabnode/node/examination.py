@@ -223,7 +223,7 @@ class Asked:
         counts for nothing.
     :param silent: ports on which the kubelet listens, and no answer was to be had.
     :param redirected: ports on which it listens, and somebody showed another certificate.
-    :param unproven: ports on which it listens, and whose answer came could not be told.
+    :param unproven: ports on which it listens, where it is not known which program answered.
     """
 
     pods: int | None = None

@@ -56,7 +56,7 @@ SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"
 
 
 def runtime_units(runtime: str, *, cri_dockerd: bool) -> tuple[str, ...]:
-    """Return the runtime's services, docker's with its adapter; a kubelet speaks to the last."""
+    """Return the runtime's services, docker's with its adapter; a kubelet uses the last."""
     if runtime != "docker":
         return (CONTAINERD,)
     return (DOCKER, CRI_DOCKERD) if cri_dockerd else (DOCKER,)

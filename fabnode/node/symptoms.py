@@ -1,4 +1,4 @@
-"""What a probe of an ill host reports beside Facts, and where it looks."""
+"""What a probe of an ill host reports beside Facts, and what it reads for that."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Exchange:
     Follows the lines that `scripts/apply` prints.
 
     :param on_event: called at each action's start and end.
-    :param course: told of parts that come from neighbours; None: none do.
+    :param course: notified of parts that come from neighbours; None: none do.
     :ivar started: units that were started and came up, each with the time (unix, by the host's own
         clock) of the last start.
     """
@@ -155,7 +155,7 @@ class Exchange:
             case [sha256, ("unreachable" | "broken" | "wrong") as why, *text]:
                 course.missed(sha256, why, clean("\t".join(text))[:_LONGEST_WHY])
             case _:
-                raise HostMisbehavedError(self._node, f"it speaks of a part {words[:2]!r:.80}")
+                raise HostMisbehavedError(self._node, f"it reports a part {words[:2]!r:.80}")
 
     def failure(self, result: Result) -> ApplyError | None:
         """Return why the plan was not carried out; None when it was."""
@@ -191,7 +191,7 @@ class Exchange:
     def _change(self, number: str) -> Change | None:
         changes = self._plan.changes
         if not number.isdecimal() or len(number) > 6 or int(number) > len(changes):
-            raise HostMisbehavedError(self._node, f"it speaks of an action {number[:20]!r}")
+            raise HostMisbehavedError(self._node, f"it reports an action {number[:20]!r}")
         return changes[int(number)] if int(number) < len(changes) else None
 
 

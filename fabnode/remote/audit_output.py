@@ -111,10 +111,10 @@ def complaints(errors: bytes, *, nonce: str) -> tuple[str, ...]:
 
     :param nonce: what its first line must hold: before that login shells and sudo talk.
     """
-    _, begun, said = errors.decode("utf-8", "replace").partition(f"begin\t{nonce}\n")
+    _, begun, output = errors.decode("utf-8", "replace").partition(f"begin\t{nonce}\n")
     if not begun:
         return ("whether all of it was done: the host's standard error is missing",)
-    lines = dict.fromkeys(clean(line)[:_COMPLAINT].strip() for line in said.splitlines())
+    lines = dict.fromkeys(clean(line)[:_COMPLAINT].strip() for line in output.splitlines())
     lines.pop("", None)
     shown = [f"something that could not be done: {line}" for line in lines]
     if (more := len(shown) - _MOST_COMPLAINTS) > 0:

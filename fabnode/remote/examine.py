@@ -95,8 +95,8 @@ def examine(host: Host, *, state: str, cni_conf: str, cni_bin: str) -> Evidence:
     )
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
-        said = result.stderr.rpartition(f"begin\t{nonce}\n".encode())[2]
-        output = last_lines(said, 3) or f"status {result.code}"
+        printed = result.stderr.rpartition(f"begin\t{nonce}\n".encode())[2]
+        output = last_lines(printed, 3) or f"status {result.code}"
         raise HostMisbehavedError(host.name, f"examining it failed: {output}", FAULT_QUOTED)
     try:
         found = parse(result.stdout, nonce=nonce, roots=roots, state=state, asked=listening)
@@ -194,7 +194,7 @@ def _doubt(answer: AnonymousAnswer, own: Serving | None) -> _Doubt | None:
     """Return why the answer may be another's, though the kubelet holds the socket; or None."""
     if own is None:
         # Nothing proves who answers without TLS. But who listens there shows everybody its pods,
-        # and answers nothing else: that it does is true, whoever said so.
+        # and answers nothing else: that it does is true, whoever reported it.
         return None if answer.status == _OK else "unproven"
     if answer.certificate in own.known:
         return None

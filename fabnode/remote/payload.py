@@ -29,7 +29,7 @@ class Course(Protocol):
 
     @property
     def token(self) -> str:
-        """What neighbours want to hear before they pass anything on."""
+        """What proves to neighbours that this host belongs to the run."""
 
     @property
     def folder(self) -> str:

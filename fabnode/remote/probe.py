@@ -60,11 +60,11 @@ def probe_and(host: Host, watch: Watchlist, more: str, limit: int) -> tuple[Fact
     """
     nonce = secrets.token_hex(8)
     mark = f"\1{nonce}\n"
-    heard: list[float] = []
+    received: list[float] = []
 
     def note(_: bytes) -> None:
-        if not heard:
-            heard.append(time.time())
+        if not received:
+            received.append(time.time())
 
     program = script(watch, nonce)
     if more:
@@ -74,11 +74,11 @@ def probe_and(host: Host, watch: Watchlist, more: str, limit: int) -> tuple[Fact
     sent = time.time()
     result = host.root("exec sh -s", stdin=[program], on_line=note, limit=_limit(watch) + limit)
     if result.code:
-        said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"probing it failed: {said}", FAULT_QUOTED)
+        output_end = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehavedError(host.name, f"probing it failed: {output_end}", FAULT_QUOTED)
     output, _, rest = result.stdout.partition(mark.encode())
     try:
-        facts = parse(output, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
+        facts = parse(output, nonce=nonce, sent=sent, received=received[0] if received else sent)
     except LacksToolsError as error:
         raise HostError(host.name, str(error), f"install there: {packages(error.tools)}") from error
     except MalformedError as error:

@@ -86,7 +86,7 @@ def serve(
     """
     refused: list[str] = []
 
-    def heard(line: bytes) -> None:
+    def on_line(line: bytes) -> None:
         match line.decode("utf-8", "replace").split("\t"):
             case ["made"]:
                 on_made()
@@ -103,14 +103,14 @@ def serve(
             yield b""
 
     result = host.root(
-        "exec sh -s", stdin=input_(), timeout=SECONDS + 60, on_line=heard, limit=2**16
+        "exec sh -s", stdin=input_(), timeout=SECONDS + 60, on_line=on_line, limit=2**16
     )
     if refused:
         return refused[0]
     if not wanted():
         return ""
-    said = last_lines(result.stderr, 1) or f"status {result.code}"
-    return f"its server ended: {said}"
+    output = last_lines(result.stderr, 1) or f"status {result.code}"
+    return f"its server ended: {output}"
 
 
 def program(offer: Offer) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # the server grants (OpenSSH: 2 MiB). Packets of 32 KiB are what OpenSSH takes at most.
 _WINDOW = 2**21
 _PACKET = 2**15
-_LOOK = 1.0  # seconds between looks whether a silent connection was closed here
+_POLL = 1.0  # seconds between checks whether a silent connection was closed here
 _GIVE_UP = 30  # seconds without an acknowledgement by the peer's kernel
 
 # Lines that sshd sends in place of its greeting, with the limit that it means and what to do.
@@ -171,7 +171,7 @@ def transport_factory(trust: HostTrust) -> Callable[..., Transport]:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GIVE_UP * 1000)
             # paramiko's own has each connection's thread wake ten times a second, which of many
             # idle ones is a good part of what a run takes of the processor.
-            sock.settimeout(_LOOK)
+            sock.settimeout(_POLL)
             # Without it each command waits for delayed acknowledgements.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made

@@ -207,8 +207,8 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if not inputs.facts.machine_id:
         yield Finding(
             "warning",
-            "its /etc/machine-id holds none: journalctl shows nothing there, and it can't be told"
-            " from other hosts",
+            "its /etc/machine-id holds none: journalctl shows nothing there, and it can't be"
+            " distinguished from other hosts",
             "run `systemd-machine-id-setup` on it, and reboot it",
         )
     lacking = [ip for ip in inputs.node.ips if ip not in inputs.facts.addresses]

@@ -43,7 +43,7 @@ def of_proxies(users: Iterable[str]) -> dict[str, Any]:
     Return the binding that gives kube-proxies their rights under names of their own.
 
     One for all of them: an account needs rights to this one name, whichever nodes come later, and
-    one look tells a run of each node. The role is that of Kubernetes' own binding, whose only
+    one request shows a run each node. The role is that of Kubernetes' own binding, whose only
     subject is the name that all kube-proxies share.
     """
     return _bound(PROXIES, PROXY_ROLE, [_subject("User", user) for user in users])

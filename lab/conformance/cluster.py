@@ -87,8 +87,8 @@ def inv(*words: str, config: Path) -> None:
             check=False,
         )
     if done.returncode:
-        said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        raise LabError(f"`inv {' '.join(words)}` ended with {done.returncode}:\n{said}")
+        printed = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        raise LabError(f"`inv {' '.join(words)}` ended with {done.returncode}:\n{printed}")
 
 
 def kubectl_words(layout: Layout) -> list[str]:

@@ -7,7 +7,7 @@ const order = document.getElementById("order");
 const number = (node, key) => Number(node.dataset[key]);
 const orders = {
   slowest: (a, b) => number(b, "rank") - number(a, "rank") || number(b, "end") - number(a, "end"),
-  told: (a, b) => number(a, "told") - number(b, "told"),
+  configured: (a, b) => number(a, "configured") - number(b, "configured"),
   name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true }),
 };
 find.addEventListener("input", () => {

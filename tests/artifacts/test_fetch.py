@@ -130,7 +130,7 @@ def test_downloads_need_neither_the_ca_nor_credentials(inv: Inv, config: Path) -
 
 
 @pytest.mark.parametrize(
-    ("calico", "told"),
+    ("calico", "published"),
     [
         ({"version": "3.28.5"}, "calico/v3.28.5/manifests/calico.yaml"),
         ({"version": "3.28.5", **ETCD}, "calico/v3.28.5/manifests/calico-etcd.yaml"),
@@ -139,7 +139,7 @@ def test_downloads_need_neither_the_ca_nor_credentials(inv: Inv, config: Path) -
     ],
 )
 def test_a_missing_manifest_is_named_with_the_place_where_it_is_published(
-    config: Path, calico: dict[str, object], told: str | None
+    config: Path, calico: dict[str, object], published: str | None
 ) -> None:
     document = yaml.safe_load(config.read_text())
     document["cluster"]["version"] = "1.24.0"
@@ -147,9 +147,9 @@ def test_a_missing_manifest_is_named_with_the_place_where_it_is_published(
     config.write_text(yaml.safe_dump(document))
     loaded = load(config, access=False)
     place = config.parent / "artifacts/calico.yaml"
-    made = f"; its makers publish it at https://raw.githubusercontent.com/projectcalico/{told}"
-    line = f"calico.manifest: {place}{made if told else ''}"
-    assert cni_manifest.absent(loaded) == ("" if told is None else line)
+    made = f"; its makers publish it at https://raw.githubusercontent.com/projectcalico/{published}"
+    line = f"calico.manifest: {place}{made if published else ''}"
+    assert cni_manifest.absent(loaded) == ("" if published is None else line)
     place.parent.mkdir()
     place.touch()
     assert cni_manifest.absent(loaded) == ""

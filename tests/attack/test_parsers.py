@@ -122,16 +122,16 @@ LINES = st.lists(st.lists(WORDS | st.text(max_size=4), max_size=4).map("\t".join
 
 @given(LINES, st.integers(-1, 3), st.binary(max_size=200))
 def test_what_a_host_says_while_it_works(lines: list[str], code: int, printed: bytes) -> None:
-    """Each action begins and ends once, in its turn; anything else is told in a sentence."""
+    """Each action begins and ends once, in its turn; anything else is reported in a sentence."""
     attacks.tried()
-    heard: list[Any] = []
-    exchange = Exchange("n1", PLAN, heard.append)
+    events: list[Any] = []
+    exchange = Exchange("n1", PLAN, events.append)
     with suppress(HostMisbehavedError):
         for line in lines:
             exchange.line(line.encode("utf-8", "surrogatepass"))
     failure = exchange.failure(Result(code, b"", printed))
     assert failure is None or len(failure.message) <= 601
-    assert len([event for event in heard if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
+    assert len([event for event in events if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
 
 
 def test_a_host_can_not_flood_the_journal_with_one_action() -> None:

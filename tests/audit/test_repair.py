@@ -70,7 +70,7 @@ def test_a_unit_that_runs_what_others_may_write_is_not_started() -> None:
 
 
 def test_a_unit_that_goes_by_what_others_may_write_is_not_started() -> None:
-    """Its environment names the libraries that it loads; of what it runs as well is told once."""
+    """Its environment names the libraries that it loads; what it runs as well is reported once."""
     swayed = {"kubelet.service": ("/etc/default/kubelet", "/opt/x")}
     unguarded = {"kubelet.service": ("/opt/x",)}
     it = replace(kubelet(WITH_CONFIG), swayed=swayed)

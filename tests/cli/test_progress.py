@@ -95,9 +95,7 @@ def reported(*events: Event, at: float) -> list[str]:
         (290, ["n1            calico                still waiting, 3 min of 5: Calico: Init:0/3"]),
     ],
 )
-def test_a_wait_from_which_nothing_is_heard_is_reported_every_minute(
-    at: float, lines: list[str]
-) -> None:
+def test_a_wait_that_reports_nothing_is_reported_every_minute(at: float, lines: list[str]) -> None:
     """With what is awaited, the last state seen, and how long it may take."""
     assert (
         reported(

@@ -183,7 +183,7 @@ INSTALL = container("install-cni", running={"startedAt": "x"})
         ({"initContainerStatuses": [INSTALL], "containerStatuses": [RUNNING]}, "", None),
     ],
 )
-def test_an_init_container_that_waits_for_the_apiserver_is_told_from_a_pod_nobody_has_seen(
+def test_an_init_container_that_waits_for_the_apiserver_is_distinguished_from_a_pod_nobody_has_seen(
     status: dict[str, Any], shown: str, why: str | None
 ) -> None:
     """Both are Pending. What still runs beside the others is a sidecar."""

@@ -1,4 +1,4 @@
-"""What is said of a key: by the schema, with a line of the example."""
+"""What is shown of a key: by the schema, with a line of the example."""
 
 from __future__ import annotations
 

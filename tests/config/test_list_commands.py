@@ -27,7 +27,7 @@ def script(folder: Path, text: str, name: str = "hosts") -> str:
 
 
 def message(folder: Path, text: str, **source: Any) -> str:
-    """Return what is said of a command that fails, and that nothing else is said."""
+    """Return what is reported of a command that fails, and that nothing else is."""
     command = [script(folder, text)]
     path = write_cluster(folder, nodes=[{"from": {"command": command, **source}}])
     with pytest.raises(ConfigError) as refused:
@@ -79,7 +79,7 @@ def test_a_call_of_the_command_line_runs_it_once(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reported"),
     [
         ("exit 3", "./hosts ended with status 3"),
         ("echo no >&2; exit 1", "./hosts ended with status 1: no"),
@@ -92,15 +92,15 @@ def test_a_call_of_the_command_line_runs_it_once(
     ],
 )  # fmt: skip
 def test_a_command_that_fails_is_a_sentence_with_its_last_words(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, reported: str
 ) -> None:
-    assert message(tmp_path, text).endswith(f": nodes[0].from.command: {said}")
+    assert message(tmp_path, text).endswith(f": nodes[0].from.command: {reported}")
 
 
 def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path: Path) -> None:
     begun = time.monotonic()
-    said = message(tmp_path, "echo waiting >&2; sleep 61 & echo $! > pid; wait", timeout=1)
-    assert said.endswith("did not end within 1 s: waiting; allow it more by `timeout`")
+    reported = message(tmp_path, "echo waiting >&2; sleep 61 & echo $! > pid; wait", timeout=1)
+    assert reported.endswith("did not end within 1 s: waiting; allow it more by `timeout`")
     assert time.monotonic() - begun < 30
     child = (tmp_path / "pid").read_text().strip()
     deadline = time.monotonic() + 10
@@ -129,7 +129,7 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "reported"),
     [
         (["./none"], "./none can't be started: No such file or directory; install it, or name it"),
         (["./plain"], "./plain can't be started: Permission denied"),
@@ -137,7 +137,7 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
     ],
 )
 def test_a_command_that_is_none_is_a_sentence(
-    tmp_path: Path, command: list[str], said: str
+    tmp_path: Path, command: list[str], reported: str
 ) -> None:
     (tmp_path / "plain").write_text("x")
     (tmp_path / "broken").write_text("#!/none\n")
@@ -145,7 +145,7 @@ def test_a_command_that_is_none_is_a_sentence(
     with pytest.raises(CommandError) as refused:
         Outputs().of(tuple(command), tmp_path, 60)
     error = refused.value
-    assert f"{command[0]} {error.message}; {error.advice}".startswith(said)
+    assert f"{command[0]} {error.message}; {error.advice}".startswith(reported)
 
 
 def test_what_it_prints_is_named_without_its_arguments(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_what_it_prints_is_named_without_its_arguments(tmp_path: Path) -> None:
     path = write_cluster(tmp_path, nodes=[{"from": {"command": command}}])
     with pytest.raises(ConfigError) as refused:
         load(path)
-    said = str(refused.value).replace(f"{tmp_path}/", "")
-    assert said == (
+    reported = str(refused.value).replace(f"{tmp_path}/", "")
+    assert reported == (
         "output of ./hosts (cluster.yml:13):1: must be a host: a mapping or text, got 3"
     )

@@ -160,9 +160,9 @@ def test_text_in_another_encoding_is_refused_with_its_line(kind: Any) -> None:
 @_LIMITS
 @given(st.binary(max_size=200), st.sampled_from(["csv", "json", "yaml", "text"]))
 def test_no_bytes_do_more_than_be_refused(content: bytes, kind: Any) -> None:
-    said = ""
+    reported = ""
     try:
         listing.parse(content, "l", kind)
     except ConfigError as error:
-        said = str(error)
-    assert all(line.isprintable() for line in said.split("\n"))
+        reported = str(error)
+    assert all(line.isprintable() for line in reported.split("\n"))

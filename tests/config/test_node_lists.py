@@ -94,8 +94,8 @@ def test_yaml_is_read_as_json_is(tmp_path: Path) -> None:
 
 
 def test_a_host_of_an_inventory_may_have_nothing_but_its_name(tmp_path: Path) -> None:
-    said = refused(tmp_path, "n1.example.org:\n", {"file": "l.yml", "fields": {"ip": "ip"}})
-    assert said == ["cluster.yml:17: nodes[0].from.fields.ip: no host in l.yml has 'ip'; it has: "]
+    fault = refused(tmp_path, "n1.example.org:\n", {"file": "l.yml", "fields": {"ip": "ip"}})
+    assert fault == ["cluster.yml:17: nodes[0].from.fields.ip: no host in l.yml has 'ip'; it has: "]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_host_of_an_inventory_may_have_nothing_but_its_name(tmp_path: Path) ->
 def test_a_list_without_hosts_is_one_sentence(
     tmp_path: Path, document: object, more: Any, message: str
 ) -> None:
-    (said,) = refused(tmp_path, document, {"file": "l.json", **more})
-    assert said.startswith(message)
+    (fault,) = refused(tmp_path, document, {"file": "l.json", **more})
+    assert fault.startswith(message)
 
 
 # Keys and values -----------------------------------------------------------------------------
@@ -217,11 +217,11 @@ def test_cells_are_numbers_and_booleans_where_these_are_wanted(tmp_path: Path) -
 def test_a_bad_value_is_refused_as_in_the_file_itself(
     tmp_path: Path, host: dict[str, object], message: str
 ) -> None:
-    (said,) = refused(tmp_path, [{**N1, **host}], "l.json")
-    place, _, rest = said.partition(": ")
+    (fault,) = refused(tmp_path, [{**N1, **host}], "l.json")
+    place, _, rest = fault.partition(": ")
     assert place.startswith("l.json:")
     assert rest.startswith(message)
-    assert "hunter2" not in said
+    assert "hunter2" not in fault
 
 
 def test_what_a_host_lacks_is_named_in_the_lists_words(tmp_path: Path) -> None:
@@ -243,8 +243,10 @@ def test_a_problem_is_in_the_line_of_its_row_and_names_its_column(tmp_path: Path
 
 
 def test_ranges_of_a_list_are_refused_in_its_line(tmp_path: Path) -> None:
-    (said,) = refused(tmp_path, "a 192.0.2.9\nn[1-3] 192.0.2.[1-2]\n", "l.txt")
-    assert said.startswith("l.txt:2: nodes[n[1-3]].address ([1]): stands for 2, but the name for 3")
+    (fault,) = refused(tmp_path, "a 192.0.2.9\nn[1-3] 192.0.2.[1-2]\n", "l.txt")
+    assert fault.startswith(
+        "l.txt:2: nodes[n[1-3]].address ([1]): stands for 2, but the name for 3"
+    )
 
 
 def test_two_lists_with_one_host_are_refused(tmp_path: Path) -> None:
@@ -404,13 +406,13 @@ def survives(name: str, content: bytes, more: dict[str, Any], beside: dict[str, 
     with tempfile.TemporaryDirectory() as directory:
         path = cluster(Path(directory), "", {"file": name, **more}, **beside)
         (path.parent / name).write_bytes(content)
-        said = ""
+        fault = ""
         try:
             load(path)
         except ConfigError as error:
             assert error.problems  # noqa: PT017 - a ConfigError is one of the good ends
-            said = str(error)
-        assert all(line.isprintable() for line in said.split("\n"))
+            fault = str(error)
+        assert all(line.isprintable() for line in fault.split("\n"))
 
 
 @_LIMITS

@@ -76,7 +76,7 @@ def test_the_example_is_valid_once_its_files_are_there(tmp_path: Path) -> None:
 
 
 def test_the_example_shows_every_key_and_its_default() -> None:
-    """Keys that are commented out count: they show what could be said."""
+    """Keys that are commented out count: they show what could be set."""
     made, text = schema(), EXAMPLE.read_text()
     for name, reference in made["properties"].items():
         if "$ref" not in reference:

@@ -45,7 +45,7 @@ class Machine:
     """
     Stands in for `Host`; `probe` and `change` stand in for what goes to it by SSH.
 
-    :param told: takes down what was done to it, in order.
+    :param reported: takes down what was done to it, in order.
     """
 
     def __init__(self, node: Node, reported: list[str]) -> None:
@@ -68,7 +68,7 @@ class Machine:
         )
 
     def root(self, script: str, **_: object) -> Result:
-        """Run a command, of those that are run outside of looks and changes."""
+        """Run a command, of those that are run outside of probes and changes."""
         if "BEGIN CERTIFICATE" in script:
             self.reported.append("host: read certificate")
             return Result(0, self.facts.certificate(self._client).pem.encode(), b"")
@@ -102,7 +102,7 @@ class Machine:
         host: object,
         plan: Plan,
         packer: object,
-        heard: Callable[[ApplyEvent], None],
+        on_event: Callable[[ApplyEvent], None],
         /,
         **_: object,
     ) -> Applied:

@@ -131,11 +131,11 @@ class Api:
             found = next((p for p in self.pods if p["metadata"]["name"] == name), None)
             if found is None or found["metadata"]["uid"] != options["preconditions"]["uid"]:
                 return 404, {"message": "not found"}
-            said = scripted.pop(0) if len(scripted) > 1 else scripted[0]
-            if said == TAKEN:
+            answer = scripted.pop(0) if len(scripted) > 1 else scripted[0]
+            if answer == TAKEN:
                 self._change(f"evict {name} ({body['apiVersion']})")
                 self._end(found)
-            return said
+            return answer
 
     def delete(
         self, path: str, *, version: str = "", uid: str = "", grace: int | None = None

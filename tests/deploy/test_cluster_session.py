@@ -31,7 +31,7 @@ REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Api:
-    """An apiserver in memory: collections by path, and what was asked of it besides looks."""
+    """An apiserver in memory: collections by path, and what was asked of it besides reads."""
 
     clock_offset = 0.0
     server = "https://192.0.2.1:6443"

@@ -1,4 +1,4 @@
-"""What a cordon, and its end, would change: said by what is there, and nothing is written."""
+"""What a cordon, and its end, would change: by what is there, and nothing is written."""
 
 from __future__ import annotations
 

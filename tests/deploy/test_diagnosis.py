@@ -260,12 +260,12 @@ def test_whether_the_apiserver_gets_to_the_kubelet(answer: Any, reaches: bool | 
 
 
 @pytest.mark.parametrize(
-    ("server", "said"), [("1.37.2", ""), ("1.36.3", "newer than"), ("1.41.0", "minors behind")]
+    ("server", "shown"), [("1.37.2", ""), ("1.36.3", "newer than"), ("1.41.0", "minors behind")]
 )
-def test_releases_that_do_not_go_together(server: str, said: str) -> None:
+def test_releases_that_do_not_go_together(server: str, shown: str) -> None:
     skew = seen(server=server).node.skew
-    assert said in skew
-    assert bool(said) == bool(skew)
+    assert shown in skew
+    assert bool(shown) == bool(skew)
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def chosen_starts() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted", "said"),
+    ("changes", "wanted", "why"),
     [
         ({}, "10.68.0.2", "Of the Service kube-system/kube-dns."),
         ({DNS: 404, COREDNS: service("10.68.0.3")}, "10.68.0.3", "kube-system/coredns."),
@@ -311,9 +311,9 @@ def chosen_starts() -> list[str]:
         ({DNS: 404, COREDNS: 403}, None, "may not read the Service kube-system/coredns"),
     ],
 )
-def test_the_address_of_dns(changes: Answers, wanted: str | None, said: str) -> None:
+def test_the_address_of_dns(changes: Answers, wanted: str | None, why: str) -> None:
     fact = explored(changes).cluster["dns_address"]
-    assert said in (fact.source if isinstance(fact, Known) else fact.why)
+    assert why in (fact.source if isinstance(fact, Known) else fact.why)
     assert (fact.value if isinstance(fact, Known) else None) == wanted
 
 

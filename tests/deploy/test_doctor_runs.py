@@ -36,13 +36,15 @@ class Ward(Scene):
     :ivar done: what was done on hosts, and which nodes were deployed to or approved.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **looks: list[tuple[Cause, ...]]) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, **diagnoses: list[tuple[Cause, ...]]
+    ) -> None:
         super().__init__(monkeypatch, timeouts={"ready": 1})
         self.done: list[str] = []
         self.refuses = ""
 
         def judged(_: object, planner: Any) -> tuple[tuple[Cause, ...], bool, tuple[str, ...]]:
-            found = looks.get(planner.node.name, [()])
+            found = diagnoses.get(planner.node.name, [()])
             now = found.pop(0) if len(found) > 1 else found[0]
             return tuple(each for each in now if each is not TOO_EARLY), TOO_EARLY not in now, ()
 

@@ -42,7 +42,7 @@ def test_the_rights_of_one_that_is_gone_are_taken(
     assert "n8" in proxy_binding.removed(bindings.live), "should it come back"
 
 
-def test_a_long_name_is_told_by_its_digest(scene: Scene, bindings: Bindings) -> None:
+def test_a_long_name_is_known_by_its_digest(scene: Scene, bindings: Bindings) -> None:
     (done,) = forgetting.forget(scene.run(), [LONG])
     assert done.done
     assert len(bindings.bound) == 4

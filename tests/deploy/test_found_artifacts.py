@@ -14,7 +14,7 @@ import pytest
 
 from fabnode.config.loader import load
 from fabnode.config.starter import Findings, Known, Missing, Network, write
-from fabnode.deploy.found_artifacts import added, look, summary
+from fabnode.deploy.found_artifacts import added, find_artifacts, summary
 from fabnode.releases.matrix import matrix
 from fabnode.util.errors import InputError
 from tests.support import write_cluster
@@ -89,7 +89,7 @@ def sentences(text: str) -> str:
 
 
 def test_all_of_a_folder_makes_a_configuration_that_takes_it(folder: Path, tmp_path: Path) -> None:
-    found = look(folder)
+    found = find_artifacts(folder)
     text = text_of(added(FOUND, found, tmp_path))
     config = load(write_cluster(tmp_path, text), artifacts=True)
     assert config.artifacts.binaries == folder / "bin"
@@ -114,16 +114,16 @@ def test_programs_of_one_architecture_may_lie_below(folder: Path) -> None:
     (folder / "bin").rename(folder / "amd64")
     (folder / "bin").mkdir()
     (folder / "amd64").rename(folder / "bin/amd64")
-    settings = added(FOUND, look(folder), folder.parent).settings
+    settings = added(FOUND, find_artifacts(folder), folder.parent).settings
     assert {"artifacts.binaries", "runtime.version"} <= settings.keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "remark"),
     [
         ("bin/kubelet", "1.36.3", "bin/kubelet is not of 1.37.2, which cluster.version names"),
         ("bin/kube-proxy", "1.36.3", "bin/kube-proxy is not of 1.37.2"),
-        ("bin/containerd", "9.9.9", "which release {}/bin/containerd is can't be told from it"),
+        ("bin/containerd", "9.9.9", "{}/bin/containerd does not show its release"),
         (
             "images/node.tar",
             None,
@@ -133,8 +133,8 @@ def test_programs_of_one_architecture_may_lie_below(folder: Path) -> None:
         ("calico.yaml", "", None),
     ],
 )
-def test_what_does_not_fit_is_said_and_never_guessed(
-    name: str, content: str | None, said: str | None, folder: Path
+def test_what_does_not_fit_is_reported_and_never_guessed(
+    name: str, content: str | None, remark: str | None, folder: Path
 ) -> None:
     path = folder / name
     if content is None:
@@ -143,23 +143,23 @@ def test_what_does_not_fit_is_said_and_never_guessed(
         program(path, content)
     else:
         path.write_text(content)
-    findings = added(FOUND, look(folder), folder.parent)
+    findings = added(FOUND, find_artifacts(folder), folder.parent)
     remarks = " ".join(findings.remarks)
-    assert (said or "").format(folder) in remarks
-    assert bool(remarks) == bool(said)
+    assert (remark or "").format(folder) in remarks
+    assert bool(remarks) == bool(remark)
     for remark in findings.remarks:
         assert f"To be checked: {remark}"[:60] in sentences(text_of(findings))
 
 
 @pytest.mark.parametrize(
-    ("tag", "network", "line", "said"),
+    ("tag", "network", "line", "remark"),
     [
         ("v3.32.1", Network(), "{version: 3.32.1, manifest: artifacts/calico.yaml}", "of that man"),
         (
             "latest",
             Network(),
             "{version: 3.32.1, manifest: artifacts/calico.yaml}",
-            "can't be told",
+            "does not show its release",
         ),
         ("v2.6.0", Network(), "{version: 3.32.1, manifest: artifacts/calico.yaml}", "put the one"),
         (
@@ -168,17 +168,19 @@ def test_what_does_not_fit_is_said_and_never_guessed(
             "{version: 3.31.2, manifest: artifacts/calico.yaml, allow_untested: true}",
             "artifacts/calico.yaml is of 3.32.1; name the one of 3.31.2",
         ),
-        ("v3.32.1", Network(other="cilium"), "none", "not fabnode's to look after"),
+        ("v3.32.1", Network(other="cilium"), "none", "that fabnode does not manage"),
     ],
 )
 def test_the_release_of_calico_is_the_manifests_unless_another_runs(
-    tag: str, network: Network, line: str, said: str, folder: Path, tmp_path: Path
+    tag: str, network: Network, line: str, remark: str, folder: Path, tmp_path: Path
 ) -> None:
     manifest(folder / "calico.yaml", tag)
     older = {**FOUND.cluster, "version": Known("1.36.3", "What the apiserver runs.")}
-    text = text_of(added(replace(FOUND, cluster=older, network=network), look(folder), tmp_path))
+    text = text_of(
+        added(replace(FOUND, cluster=older, network=network), find_artifacts(folder), tmp_path)
+    )
     assert f"calico: {line}\n" in text
-    assert said in sentences(text)
+    assert remark in sentences(text)
 
 
 def test_what_another_tool_says_stays(folder: Path) -> None:
@@ -186,16 +188,16 @@ def test_what_another_tool_says_stays(folder: Path) -> None:
         "artifacts.binaries": Known("elsewhere", "x"),
         "runtime.name": Known("docker", "x"),
     }
-    settings = added(replace(FOUND, settings=mine), look(folder), folder.parent).settings
+    settings = added(replace(FOUND, settings=mine), find_artifacts(folder), folder.parent).settings
     assert settings["artifacts.binaries"] == mine["artifacts.binaries"]
     assert "runtime.version" not in settings
     unknown = replace(FOUND, cluster={**FOUND.cluster, "version": Missing("no right")})
-    assert "runtime.version" not in added(unknown, look(folder), folder.parent).settings
+    assert "runtime.version" not in added(unknown, find_artifacts(folder), folder.parent).settings
 
 
 def test_a_folder_without_any_of_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match="it has neither bin/kubelet nor cni/loopback") as caught:
-        look(tmp_path)
+        find_artifacts(tmp_path)
     assert caught.value.exit_code == 2

@@ -96,15 +96,15 @@ class Host(Machine):
         return super().probe(host, watch)
 
     def change(
-        self, host: object, plan: Any, packer: object, heard: Any, /, **_: object
+        self, host: object, plan: Any, packer: object, on_event: Any, /, **_: object
     ) -> Applied:
         self.points.pass_by(self.name, "before the first action")
         for change in plan.changes:
-            heard(ApplyEvent("start", change))
+            on_event(ApplyEvent("start", change))
             self.points.pass_by(self.name, f"in {change.name}")
-            heard(ApplyEvent("done", change, 0.1))
+            on_event(ApplyEvent("done", change, 0.1))
         self.points.pass_by(self.name, "after the last action")
-        return super().change(host, plan, packer, heard)
+        return super().change(host, plan, packer, on_event)
 
     def __enter__(self) -> Host:
         return self
@@ -329,7 +329,7 @@ KINDS: list[Callable[[], BaseException]] = [
 
 
 def assert_failed(run: Run, checks: list[Check], capsys: Any, where: str) -> None:
-    """n1 failed in every form in which a run's end is told."""
+    """n1 failed in every form in which a run's end is reported."""
     capsys.readouterr()
     with pytest.raises(Exit) as ended:
         app.end(run, checks, as_json=True)
@@ -476,7 +476,7 @@ def test_any_other_work_on_nodes_is_taken_down_alike(
 def test_a_node_that_was_passed_over_is_no_success(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """With one node a batch: what is left of the batches is told, and checks nothing well."""
+    """With one node a batch: what is left of the batches is reported, and checks nothing well."""
     points = Points(at=0, error=RuntimeError("first"))
     scene = Everything(monkeypatch, points)
     run = Run(
@@ -508,7 +508,7 @@ def test_a_node_of_which_nothing_was_checked_is_not_well(monkeypatch: pytest.Mon
 def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, dry_run: bool
 ) -> None:
-    """Its request stays pending, which exit 0 would hide; it is told once, however often asked."""
+    """Its request stays pending, which exit 0 would hide; that is reported once."""
     scene = Everything(monkeypatch, Points())
     asked: list[HostKey] = []
 

@@ -181,7 +181,7 @@ class Scene:
         yield
 
     def deploy(self) -> bool:
-        """Deploy as a run of its own would; forget what was told before."""
+        """Deploy as a run of its own would; forget what was reported before."""
         self.reported.clear()
         deployer = self.another()
         return deployer.deploy(before_change=lambda: self.reported.append("rights")).changed
@@ -196,8 +196,8 @@ class Scene:
         return self.another().plan(renewal).plan
 
     @property
-    def heard(self) -> list[str]:
-        """What was told, in three words each."""
+    def summary(self) -> list[str]:
+        """What was reported, in three words each."""
         return [" ".join(text.split()[:3]) for text in self.reported]
 
     @property
@@ -224,7 +224,7 @@ def test_a_bare_host_joins(scene: Callable[..., Scene]) -> None:
     """Rights before the token, the key compared before the node counts, the token taken back."""
     bare = scene()
     assert bare.deploy()
-    assert [text.removesuffix(" n1") for text in bare.heard if "change" not in text] == [
+    assert [text.removesuffix(" n1") for text in bare.summary if "change" not in text] == [
         "host: probe",
         "api: left certified",
         "api: guard",
@@ -349,8 +349,8 @@ def test_a_name_that_lost_its_rights_is_bound_again_and_nothing_restarts(
     assert joined.another().plan().own_name
     assert joined.deploy() is binds
     assert not joined.changes
-    heard = [text for text in joined.reported if text in {"api: guard", "api: bind again"}]
-    assert heard == ["api: guard", "api: bind again"]
+    guards = [text for text in joined.reported if text in {"api: guard", "api: bind again"}]
+    assert guards == ["api: guard", "api: bind again"]
 
 
 def test_one_that_is_certified_anew_is_bound_with_that(scene: Callable[..., Scene]) -> None:
@@ -392,7 +392,7 @@ def test_a_renewal_is_of_what_was_asked_for(
     after = node.machine.facts.certificates
     assert {kind for kind, path in paths.items() if before[path] != after[path]} == set(kinds)
     assert node.plan_of().empty
-    assert ("api: token" in node.heard) == (CLIENT in kinds)
+    assert ("api: token" in node.summary) == (CLIENT in kinds)
 
 
 def test_a_renewal_of_nothing_changes_nothing(scene: Callable[..., Scene]) -> None:
@@ -481,13 +481,13 @@ def test_what_is_not_signed_is_ended_while_the_kubelet_still_waits_for_it(
         host: object,
         plan: Plan,
         packer: object,
-        heard: Callable[[ApplyEvent], None],
+        on_event: Callable[[ApplyEvent], None],
         /,
         **_: object,
     ) -> Applied:
         (join,) = (c for c in plan.changes if isinstance(c.resource, ClientCertificate))
-        heard(ApplyEvent("start", join))
-        heard(ApplyEvent("fail", join))
+        on_event(ApplyEvent("start", join))
+        on_event(ApplyEvent("fail", join))
         node.reported.append("host: its old credentials are back")
         raise ApplyError("n1", "no certificate came", "probe", action="join", detail="")
 
@@ -531,7 +531,7 @@ def test_however_a_join_ends_an_impostor_is_expelled(
 def test_what_is_not_proved_is_reported_and_left_for_the_next_run(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The host is gone with the certificate: that is said, and its token stays as the record."""
+    """The host is gone with the certificate: that is reported, and its token stays on record."""
     gone = scene()
     gone.certified = True
     ending(gone, error)
@@ -632,7 +632,7 @@ def test_a_node_of_another_tool_is_taken_over_once(scene: Callable[..., Scene]) 
     (planned,) = [c for c in node.plan_of().changes if c.action == "quarantine"]
     assert planned.name == kubeconfig
     assert node.deploy()
-    assert "api: token" in node.heard
+    assert "api: token" in node.summary
     assert "api: holder" in node.reported
     assert "api: expel" not in node.reported
     assert node.plan_of().empty
@@ -734,11 +734,11 @@ def test_a_unit_that_does_not_stay_up_while_others_start_is_its_own_steps_failur
     node = scene()
 
     def change(
-        _: object, plan: Plan, __: object, heard: Callable[..., None], **___: object
+        _: object, plan: Plan, __: object, on_event: Callable[..., None], **___: object
     ) -> Applied:
         for each in plan.changes:
-            heard(ApplyEvent("start", each))
-            heard(ApplyEvent("done", each, 0.1))
+            on_event(ApplyEvent("start", each))
+            on_event(ApplyEvent("done", each, 0.1))
         raise looping(node, unit)
 
     node.change = change
@@ -891,7 +891,7 @@ def test_another_runtime_is_brought_by_no_deployment(scene: Callable[..., Scene]
         it.deploy()
 
 
-def test_what_another_kubelet_said_before_the_restart_is_no_proof(
+def test_what_another_kubelet_reported_before_the_restart_is_no_proof(
     scene: Callable[..., Scene],
 ) -> None:
     """A change may take its time; until its restart the one of before reports."""

@@ -168,7 +168,7 @@ def test_pods_of_a_host_that_is_not_proven_off_are_not_declared_dead(scene: Offl
     assert "n1" in scene.api.nodes
 
 
-def test_what_an_account_had_no_right_to_look_for_is_not_said_to_be_gone(
+def test_what_an_account_had_no_right_to_read_is_not_reported_gone(
     scene: Offline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def get(path: str, **query: str) -> Any:
@@ -386,7 +386,7 @@ def test_old_words_of_a_kubelet_are_no_sign_of_life(
     assert scene.remove(host_is_off=True).ok
 
 
-def test_what_its_keys_are_still_good_for_is_said_with_its_end(scene: Offline) -> None:
+def test_what_its_keys_are_still_good_for_is_reported_with_its_end(scene: Offline) -> None:
     left = _left(scene)
     assert "its kubelet's certificate is good until 20" in left
     assert "inv rotate-certs --ca" in left
@@ -459,7 +459,7 @@ def test_the_rights_of_its_kube_proxy_are_taken_back_when_it_is_locked_out(
         (["n1"], set(), "has no rights any more"),
     ],
 )
-def test_what_is_left_to_its_kube_proxy_is_said(
+def test_what_is_left_to_its_kube_proxy_is_reported(
     scene: Offline,
     monkeypatch: pytest.MonkeyPatch,
     bound: list[str],
@@ -504,7 +504,7 @@ def _without_right(scene: Offline) -> None:
 
 
 @pytest.mark.parametrize("cluster", [_older, _without_right])
-def test_where_there_is_no_such_policy_that_is_said(
+def test_where_there_is_no_such_policy_that_is_reported(
     scene: Offline, monkeypatch: pytest.MonkeyPatch, cluster: Callable[[Offline], None]
 ) -> None:
     with_binding(scene, monkeypatch, "n1")

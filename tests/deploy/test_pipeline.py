@@ -248,7 +248,7 @@ def test_nothing_is_changed_where_a_drop_in_names_a_program_of_others(scene: Wat
     )
     run, _ = scene.deploy()
     assert f"{drop_in} names /home/m/rec, a program that root runs" in str(run.outcomes["n1"].error)
-    assert not [told for told in host.reported if told.startswith("host: change")]
+    assert not [text for text in host.reported if text.startswith("host: change")]
     assert run.outcomes["n2"].ok
 
 
@@ -341,7 +341,7 @@ def test_the_wait_for_a_pod_network_that_only_fails_to_start_ends_early(
 def test_the_wait_for_ready_reports_the_kubelets_own_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(node_registry, "_LOOK", 0.01)
+    monkeypatch.setattr(node_registry, "_POLL", 0.01)
     node = {"metadata": {"name": "n1"}, "status": {"conditions": []}}
     condition = {
         "type": "Ready",
@@ -380,7 +380,7 @@ def test_the_wait_for_ready_reports_the_kubelets_own_words(
 def test_a_node_that_lacks_only_its_network_is_looked_up_where_the_cause_stands(
     monkeypatch: pytest.MonkeyPatch, message: str, advised: str
 ) -> None:
-    monkeypatch.setattr(node_registry, "_LOOK", 0.01)
+    monkeypatch.setattr(node_registry, "_POLL", 0.01)
     condition = {"type": "Ready", "status": "False", "message": message}
     node = {"metadata": {"name": "n1"}, "status": {"conditions": [condition]}}
     nodes = node_registry.Nodes(make_config(timeouts={"ready": 1}), MagicMock(), MagicMock())

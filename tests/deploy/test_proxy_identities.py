@@ -46,8 +46,8 @@ class Scene:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SEEN", 0.05)
-    monkeypatch.setattr(module, "_LOOK", 0.01)
+    monkeypatch.setattr(module, "_BOUND", 0.05)
+    monkeypatch.setattr(module, "_POLL", 0.01)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -109,7 +109,7 @@ def test_nodes_that_wait_together_are_bound_together() -> None:
     ],
     ids=["may not read", "may not write", "an older policy", "an authorizer without RBAC"],
 )
-def test_where_own_names_get_no_rights_the_one_of_all_serves_and_that_is_said_once(
+def test_where_own_names_get_no_rights_the_one_of_all_serves_and_that_is_reported_once(
     refused: set[str], admits: bool, allowed: bool, why: str
 ) -> None:
     scene = Scene(Bindings(), admits=admits)

@@ -105,7 +105,7 @@ def step(course: HostCourse) -> Any:
     return found[-1]
 
 
-def said(journal: Journal) -> list[str]:
+def notes(journal: Journal) -> list[str]:
     return [event.text for event in journal.events]
 
 
@@ -132,7 +132,7 @@ def test_a_host_serves_the_other_and_the_end_says_what_was_sent(
     assert (offer.address, list(offer.peers)) == ("192.0.2.11", ["192.0.2.12"])
     assert first.folder == offer.folder
     relay.__exit__()
-    assert said(journal) == [
+    assert notes(journal) == [
         "parts for 2 hosts: 3 MB sent from here, 3 MB passed on from host to host"
     ]
     assert relay.course(cast("Host", Named("n1")), Facts()) is None, "nobody is left to share"
@@ -151,7 +151,7 @@ def test_nothing_happens_before_a_host_follows_orders(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "text", "said_of_it"),
+    ("why", "text", "note"),
     [
         (
             "wrong",
@@ -163,14 +163,14 @@ def test_nothing_happens_before_a_host_follows_orders(relay: Relay) -> None:
     ],
 )
 def test_what_went_wrong_is_named_once(
-    relay: Relay, journal: Journal, why: Any, text: str, said_of_it: str
+    relay: Relay, journal: Journal, why: Any, text: str, note: str
 ) -> None:
     _, second = passed_on(relay)
     second.missed(A.sha256, why, text)
     second.missed("0" * 64, why, text)
     relay.__exit__()
-    assert said(journal)[0].startswith(said_of_it)
-    assert len([line for line in said(journal) if "n1" in line]) == 1
+    assert notes(journal)[0].startswith(note)
+    assert len([line for line in notes(journal) if "n1" in line]) == 1
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_host_that_cannot_serve_gets_its_stream_and_is_named(
     first = course(relay, "n1")
     assert step(first) == Send((A,))
     relay.__exit__()
-    assert said(journal)[0].startswith(text)
+    assert notes(journal)[0].startswith(text)
 
 
 def test_a_host_without_curl_and_wget_gets_its_stream_and_is_named(
@@ -199,7 +199,7 @@ def test_a_host_without_curl_and_wget_gets_its_stream_and_is_named(
     first.progressed(ended=True)
     assert step(second) == Send((A,))
     relay.__exit__()
-    assert said(journal)[0] == "n2 has neither curl nor wget: it gets its parts from here"
+    assert notes(journal)[0] == "n2 has neither curl nor wget: it gets its parts from here"
 
 
 def test_servers_end_with_the_last_node_whatever_became_of_it(

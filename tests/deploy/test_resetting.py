@@ -184,7 +184,7 @@ def test_what_is_still_there_at_the_end_is_a_failure(scene: Scene) -> None:
     assert found.error.message == f"still there: file {BINARY}"
 
 
-def test_what_of_others_came_or_went_meanwhile_is_told(scene: Scene) -> None:
+def test_what_of_others_came_or_went_meanwhile_is_reported(scene: Scene) -> None:
     changed = (*ADMINS[:2], "-A INPUT -p udp -j ACCEPT", "COMMIT")
     scene.seen[2] = replace(BARE, now=replace(BARE.now, filters={"iptables-nft": changed}))
     found = scene.reset()
@@ -297,7 +297,7 @@ class Cluster:
         (("n1",), ("n2",), ("its Node object",)),
     ],
 )
-def test_what_the_cluster_keeps_of_a_node_is_said(
+def test_what_the_cluster_keeps_of_a_node_is_reported(
     scene: Scene,
     monkeypatch: pytest.MonkeyPatch,
     nodes: tuple[str, ...],
@@ -356,7 +356,7 @@ def test_a_plan_says_what_it_goes_on_with(scene: Scene) -> None:
     assert lines[1] == "  goes on: reset by a@b since 2026-11-30 08:00:00 UTC"
 
 
-def test_what_ended_before_it_could_be_said_is_forgotten_by_the_next_look(scene: Scene) -> None:
+def test_what_ended_before_it_could_be_reported_is_forgotten_by_the_next_plan(scene: Scene) -> None:
     unfinished.begin(scene.run().config, "n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
     scene.seen = [BARE]
     resetting.plan(scene.run())

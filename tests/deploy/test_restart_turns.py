@@ -176,7 +176,7 @@ def test_a_node_that_is_down_counts_like_one_that_restarts(batch: int, fits: boo
     )
 
 
-def test_as_many_are_away_as_this_run_was_told_to_bear() -> None:
+def test_as_many_are_away_as_this_run_was_allowed() -> None:
     """By `--batch`, which waves of an upgrade go by as well."""
     it = Scene("1.34.3")
     it.down["n4"] = False

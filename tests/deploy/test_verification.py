@@ -183,7 +183,7 @@ def without_proxy(**units: UnitFact) -> list[Check]:
     return verify_node(host, Facts(known=True, units={**known, **units}), session(), None)
 
 
-def test_of_a_node_without_kube_proxy_is_said_what_is_not_checked() -> None:
+def test_of_a_node_without_kube_proxy_is_reported_what_is_not_checked() -> None:
     checks = {check.name: check for check in without_proxy()}
     assert checks["kube-proxy"].ok
     assert "its health, mode and certificate are not checked" in checks["kube-proxy"].detail

@@ -1,4 +1,4 @@
-"""Which key waits on a host for its certificate, and why that can't be said."""
+"""Which key waits on a host for its certificate, and why that is not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waves over nodes of which some are unavailable: what counts, and what is said."""
+"""Waves over nodes of which some are unavailable: what counts, and what is reported."""
 
 from __future__ import annotations
 

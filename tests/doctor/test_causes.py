@@ -717,7 +717,7 @@ def test_a_balancer_by_another_configuration_is_no_illness_where_the_node_report
     assert first.seen == "parsing [x.cfg:3] : unknown keyword 'a'"
 
 
-def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:
+def test_what_a_kubelet_logged_before_it_was_started_again_does_not_count() -> None:
     logged = logs('Unable to register node err="Unauthorized"', ago=100.0)
     young = replace(RUNS, started=UP - 20.0)
     again = causes(ill(services={KUBELET: logged}, units={KUBELET: young}, node=SILENT))
@@ -734,7 +734,7 @@ def test_what_kept_a_kubelet_from_the_api_is_over_once_it_has_reported() -> None
     )
 
 
-def test_what_a_network_plugin_is_told_is_not_the_kubelets() -> None:
+def test_what_a_network_plugin_gets_is_not_the_kubelets() -> None:
     logged = (
         'Failed to create sandbox: plugin type="calico": connection is unauthorized: Unauthorized'
     )
@@ -906,7 +906,7 @@ def test_nothing_starts_that_others_may_have_written() -> None:
         assert [act for cause in found for act in cause.fix.acts] == [Deploy()]
 
 
-def test_what_a_kubelet_said_long_ago_does_not_count() -> None:
+def test_what_a_kubelet_logged_long_ago_does_not_count() -> None:
     logged = logs('Unable to register node err="Unauthorized"', ago=600.0)
     assert causes(ill(services={KUBELET: logged})) == ()
 
@@ -949,7 +949,7 @@ def test_a_ca_is_compared_with_the_configurations() -> None:
         ({"known": False, "fault": "refused"}, "whether its kubelet reports is unknown"),
     ],
 )
-def test_what_is_said_of_a_kubelet_is_what_the_api_could_say(
+def test_what_is_reported_of_a_kubelet_is_what_the_api_has(
     node: dict[str, object], text: str
 ) -> None:
     found = causes(ill(host={"access": "unreachable", "fault": "timed out"}, node=node))

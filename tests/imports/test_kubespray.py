@@ -122,7 +122,7 @@ def test_each_setting_is_in_one_list(inventory: Path) -> None:
     assert "hunter2" not in shown
 
 
-def test_what_kubespray_does_where_nothing_is_said(tmp_path: Path) -> None:
+def test_what_kubespray_does_where_nothing_is_set(tmp_path: Path) -> None:
     written(
         tmp_path,
         {"hosts.ini": "[kube-master]\nm\n[kube-node]\nw\n[k8s-cluster:children]\nkube-node\n"},

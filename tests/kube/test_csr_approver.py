@@ -216,7 +216,7 @@ def test_with_a_shared_token_requests_wait_until_the_host_shows_its_key() -> Non
 
 
 def test_a_host_that_shows_no_key_gets_no_certificate() -> None:
-    """Once its joining ended, well or not, what was held for its key is told."""
+    """Once its joining ended, well or not, what was held for its key is reported."""
     item = shared("csr-1")
     api = Api(item)
     made, reported = approver(api)

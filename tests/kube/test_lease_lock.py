@@ -51,7 +51,7 @@ class Api:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_lock, "_LOOK", 0.01)
+    monkeypatch.setattr(lease_lock, "_POLL", 0.01)
 
 
 def lock(api: Api, reported: list[str] | None = None) -> LeaseLock:
@@ -147,7 +147,7 @@ def test_renewal_goes_on_after_an_answer_that_was_lost() -> None:
     ours = lock(api)
     ours.take()
     assert api.lease
-    api.replace("", api.lease)  # done, but we never heard of it
+    api.replace("", api.lease)  # done, but the answer was lost
     ours._renew_once()
     ours._renew_once()
     ours.release()

@@ -30,7 +30,7 @@ NOON = 1795435200.0  # 2026-11-23T12:00:00Z
     [
         (node(ready("True")), 0, None),
         (node(ready("True")), NOON, None),
-        (node(ready("True")), NOON + 0.9, None),  # heartbeats are told in whole seconds
+        (node(ready("True")), NOON + 0.9, None),  # heartbeats are reported in whole seconds
         (node(ready("True")), NOON + 1, "it has not reported since its kubelet was restarted"),
         (node(ready("False", message="cni plugin not initialized")), 0, "cni plugin not init"),
         (node(ready("Unknown", reason="NodeStatusUnknown")), 0, "NodeStatusUnknown"),
@@ -69,7 +69,7 @@ def test_a_network_alone_is_lacking_or_more(found: dict[str, Any], *, expected: 
 def test_pressure_is_anything_but_false() -> None:
     fine = [{"type": t, "status": "False"} for t in ("MemoryPressure", "PIDPressure")]
     assert pressures(node(*fine, {"type": "DiskPressure", "status": "True"})) == ["DiskPressure"]
-    assert pressures(node(*fine)) == ["DiskPressure"], "not told is not fine"
+    assert pressures(node(*fine)) == ["DiskPressure"], "not reported is not fine"
     assert pressures(node(*fine, {"type": "DiskPressure", "status": "False"})) == []
 
 

@@ -1,4 +1,4 @@
-"""What applying objects would change, as it is told."""
+"""What applying objects would change, as it is reported."""
 
 from __future__ import annotations
 

@@ -80,17 +80,17 @@ def servers() -> Iterator[Callable[..., Servers]]:
 
 def test_a_client_goes_on_with_the_next_at_once(servers: Callable[..., Servers]) -> None:
     found = servers(None, None, "1.37.2")
-    said: list[str] = []
-    api = Api(found.credentials, patience=30, on_wait=said.append)
+    notes: list[str] = []
+    api = Api(found.credentials, patience=30, on_wait=notes.append)
     began = time.monotonic()
     for _ in range(3):
         assert api.get("/version") == {"gitVersion": "v1.37.2"}
     assert time.monotonic() - began < 5
     assert api.server == found.urls[2]
     assert len(found.asked[2]) == 3
-    assert len(said) == 2, said  # once each, not for every request
-    assert f"{found.urls[0]} does not answer" in said[0]
-    assert f"going on with {found.urls[2]}" in said[1]
+    assert len(notes) == 2, notes  # once each, not for every request
+    assert f"{found.urls[0]} does not answer" in notes[0]
+    assert f"going on with {found.urls[2]}" in notes[1]
 
 
 def test_one_that_ends_in_between_is_left(servers: Callable[..., Servers]) -> None:
@@ -117,27 +117,27 @@ def test_a_refusal_is_an_answer(servers: Callable[..., Servers]) -> None:
 
 def test_many_threads_leave_one_that_ended_together(servers: Callable[..., Servers]) -> None:
     found = servers(None, "1.37.2")
-    said: list[str] = []
+    notes: list[str] = []
     got: list[object] = []
-    api = Api(found.credentials, patience=30, on_wait=said.append)
+    api = Api(found.credentials, patience=30, on_wait=notes.append)
     threads = [threading.Thread(target=lambda: got.append(api.get("/x"))) for _ in range(8)]
     for each in threads:
         each.start()
     for each in threads:
         each.join(20)
     assert len(got) == 8
-    assert len(said) == 1
+    assert len(notes) == 1
 
 
 def test_the_oldest_release_counts_and_one_that_is_away_is_named(
     servers: Callable[..., Servers],
 ) -> None:
     found = servers("1.37.2", None, "1.36.4", "1.37.0")
-    said: list[str] = []
+    notes: list[str] = []
     api = Api(found.credentials, patience=1)
-    release = server_release(api, each_alone(found.credentials), said.append)
+    release = server_release(api, each_alone(found.credentials), notes.append)
     assert release == Release(1, 36, 4)
-    (warning,) = said
+    (warning,) = notes
     assert f"the release of {found.urls[1]} is not known" in warning
 
 
@@ -152,11 +152,11 @@ def test_one_that_names_no_release_is_named_and_does_not_count(
     servers: Callable[..., Servers],
 ) -> None:
     found = servers("1.37.2", "nonsense")
-    said: list[str] = []
+    notes: list[str] = []
     api = Api(found.credentials, patience=1)
-    release = server_release(api, each_alone(found.credentials), said.append)
+    release = server_release(api, each_alone(found.credentials), notes.append)
     assert release == Release(1, 37, 2)
-    (warning,) = said
+    (warning,) = notes
     assert f"{found.urls[1]} names no release of Kubernetes" in warning
     with pytest.raises(ClusterError, match="names no release"):
         server_release(each_alone(found.credentials)[1])

@@ -1,4 +1,4 @@
-"""An apiserver that is away is waited for; one that is wrong is said to be wrong at once."""
+"""An apiserver that is away is waited for; one that is wrong is reported at once."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_wrong_apiserver_or_credentials_are_reported_at_once(
 
 
 def run_with(lab: Lab, spoil: Callable[[dict[str, Any], Lab], None], **settings: Any) -> str:
-    """Deploy with a spoilt kubeconfig and a changed setting; return what was said of it."""
+    """Deploy with a spoilt kubeconfig and a changed setting; return what was reported."""
     kubeconfig = yaml.safe_load(lab.layout.kubeconfig.read_text())
     spoil(kubeconfig, lab)
     path = Path(lab.scratch / f"{spoil.__name__}.kubeconfig")

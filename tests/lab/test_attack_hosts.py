@@ -181,7 +181,7 @@ def test_managed_paths_that_lead_elsewhere(cluster: Lab) -> None:
     ids=["/etc/kubernetes", "/opt/cni", "/var/lib/fabnode", "a directory for a file"],
 )
 def test_directories_that_lead_elsewhere(cluster: Lab, spoil: str, mend: str, printed: str) -> None:
-    """Nothing is changed on such a host, and it is told what is in the way."""
+    """Nothing is changed on such a host, and what is in the way is reported."""
     config = cluster.config({ROGUE: {"kubelet": {"max_pods": 87}}})
     cluster.disturb(ROGUE, spoil)
     attacks.tried()

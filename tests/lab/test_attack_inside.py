@@ -745,8 +745,10 @@ def test_who_keeps_sshd_from_asking_the_kubelet_makes_no_host_sound(story: Story
     finally:
         lab.on(HOST, "pkill -9 -f '[p]orts.pl'", code=None)
         lab.on(HOST, f"echo {low} {high} >/proc/sys/net/ipv4/ip_local_port_range")
-    told = [f for f in findings(audit) if f["check"] == "unseen" and f["severity"] == "medium"]
-    attacks.wrong([] if any(":10250" in f["text"] for f in told) else ["whom it answers: silence"])
+    unseen = [f for f in findings(audit) if f["check"] == "unseen" and f["severity"] == "medium"]
+    attacks.wrong(
+        [] if any(":10250" in f["text"] for f in unseen) else ["whom it answers: silence"]
+    )
     attacks.tried(1)
 
 

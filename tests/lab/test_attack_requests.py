@@ -200,7 +200,7 @@ def watching(cluster: Lab) -> Iterator[Running]:
 def test_flood_holds_up_neither_the_approver_nor_a_deployment(
     cluster: Lab, rogue: Requester
 ) -> None:
-    """A node's own request comes through in the midst of it, and what is said stays readable."""
+    """A node's own request comes through in the midst of it, and what is printed stays readable."""
     with watching(cluster) as run:
         made = flood(rogue, FLOOD)
         assert made > FLOOD / 2

@@ -1,4 +1,4 @@
-"""What makes a host unfit is found before anything is changed on it, and told with its fix."""
+"""What makes a host unfit is found before anything is changed on it, and reported with its fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Case:
     A host in a state that no node may be in.
 
     :param deed: brings it there; `undo` leads back.
-    :param said: what is told of it; `fix` is part of the way out.
+    :param said: what is reported of it; `fix` is part of the way out.
     """
 
     host: str

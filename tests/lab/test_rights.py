@@ -355,7 +355,7 @@ def test_a_policy_for_another_configuration_is_named_before_anything_is_changed(
 def test_a_policy_that_limits_too_little_is_a_warning(
     cluster: Lab, account_again: None, roles: dict[str, Any]
 ) -> None:
-    """Gone, bound to nothing, unreadable for an older account; as it should be, nothing is said."""
+    """Gone, bound to nothing, unreadable for an older account; as it should be, no report."""
     change = cluster.config({"n1": {"labels": {"policy": "seen"}}})
     # As the apiserver has it, with its own defaults, it is what the configuration takes.
     assert findings(cluster.plan("--limit", "n1", config=change), "n1") == []
@@ -385,7 +385,7 @@ def test_a_policy_that_limits_too_little_is_a_warning(
 def test_an_account_of_an_older_fabnode_goes_on_with_the_name_of_all(
     cluster: Lab, account_again: None, roles: dict[str, Any]
 ) -> None:
-    """It may not bind a node's own name: certificates are issued as before, which is said."""
+    """It may not bind a node's own name: certificates are issued as before, which is reported."""
     renew = ("rotate-certs", "--only", "proxy", "--issued-before", "now", "--limit", "n2")
     take_away(cluster, roles[""], run_rights.PROXY_NAMES[0], "patch")
     account = api(cluster)

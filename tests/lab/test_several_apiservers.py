@@ -110,8 +110,8 @@ def joined(bare: Lab) -> Lab:
         assert "going on with" in done.err
         found = bare.plan("--exit-code")
         assert found["empty"]
-        told = [f["text"] for node in found["nodes"] for f in node["findings"]]
-        assert len([t for t in told if t.startswith("it can't use one of the apiservers")]) == 3
+        texts = [f["text"] for node in found["nodes"] for f in node["findings"]]
+        assert len([t for t in texts if t.startswith("it can't use one of the apiservers")]) == 3
         assert {status for status, _ in ready(bare).values()} == {"True"}
     return bare
 
@@ -178,8 +178,8 @@ def test_pods_requests_and_logs_go_on_while_one_is_dead(joined: Lab) -> None:
         while time.monotonic() < end:
             assert ready(joined) == before
             for node in NODES:
-                said = ask(joined, "-n", NAMESPACE, "logs", f"web-{node}")
-                assert said.strip() == f"serving on {node}"
+                served = ask(joined, "-n", NAMESPACE, "logs", f"web-{node}")
+                assert served.strip() == f"serving on {node}"
             time.sleep(2)
     assert ready(joined) == before
     assert pods.containers() == containers
@@ -189,10 +189,10 @@ def test_pods_requests_and_logs_go_on_while_one_is_dead(joined: Lab) -> None:
 
 
 def first_is(state: str, lab: Lab) -> bool:
-    """Return whether all balancers have said last of the first apiserver that it is UP, or DOWN."""
+    """Return whether all balancers have logged last that the first apiserver is UP, or DOWN."""
     last = f"grep -o 'apiservers/{lab.layout.gateway} is [A-Z]*' | tail -n 1"
-    said = [lab.on(node, f"journalctl -b -u {BALANCER_SERVICE} | {last}") for node in NODES]
-    return all((line.strip() or "UP").endswith(state) for line in said)
+    lines = [lab.on(node, f"journalctl -b -u {BALANCER_SERVICE} | {last}") for node in NODES]
+    return all((line.strip() or "UP").endswith(state) for line in lines)
 
 
 def test_an_apiserver_that_hangs_is_left(joined: Lab) -> None:

@@ -165,7 +165,7 @@ def test_which_tests_a_part_runs(part: str, name: str, runs: bool) -> None:
     assert selected(part, name) is runs
 
 
-def test_ginkgo_is_told_all_of_the_selection(tmp_path: Path) -> None:
+def test_ginkgo_gets_all_of_the_selection(tmp_path: Path) -> None:
     layout = Layout("conf", tmp_path, free_subnet([]))
     (part,) = selection.parts("more")
     words = suite.command(tmp_path, layout, part, tmp_path / "out")

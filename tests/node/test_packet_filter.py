@@ -78,7 +78,7 @@ def test_nat_of_a_node() -> None:
     )
 
 
-def test_what_restores_is_told_only_what_is_ours() -> None:
+def test_what_restores_gets_only_what_is_ours() -> None:
     lines = part(NAT).restore_input().splitlines()
     assert lines[0] == "*nat"
     assert lines[-1] == "COMMIT"

@@ -92,7 +92,7 @@ PATHS = [
         [("update", "/etc/a", "content differs")],
     ),
     (
-        "a new secret's digest is not told either",
+        "a new secret's digest is not shown either",
         File("/etc/a", b"s2", 0o600, secret=True),
         None,
         [("create", "/etc/a", "mode 0600")],
@@ -386,7 +386,7 @@ def test_a_client_certificate_is_waited_for_until_it_is_there() -> None:
 
 @pytest.mark.parametrize(("key", "order"), [("", ["/etc/a", "/pem"]), ("/key", ["/pem", "/etc/a"])])
 def test_what_comes_by_itself_is_waited_for_at_the_end(key: str, order: list[str]) -> None:
-    """One whose key must be told first would never come."""
+    """One whose key must be reported first would never come."""
     wanted = ClientCertificate("/pem", "kubelet.service", "/boot", key, "it has none", timeout=9)
     assert [change.name for change in compare((wanted, A), Facts())] == order
 

@@ -187,7 +187,7 @@ def test_containers_beside_those_of_pods_refuse_it() -> None:
     assert ids[0] in refusal.fix
 
 
-def test_pods_that_have_not_left_are_told_to_end_before_they_are_killed() -> None:
+def test_pods_that_have_not_left_are_asked_to_end_before_they_are_killed() -> None:
     odd = Sandbox("s4", "shop", 'x","y', daemon=False)
     todo = plan(survey(sandboxes=(*PODS, odd)))
     assert [c.kind for c in todo.first][:2] == ["containers", "sandboxes"]
@@ -505,7 +505,7 @@ def test_more_than_is_read_or_was_shown_refuses_it(what: str) -> None:
     assert f"more of {what} than is read" in refusal.text
 
 
-# --- what is said beside -----------------------------------------------------------------------
+# --- what is reported beside -------------------------------------------------------------------
 
 
 def test_modules_stay_until_the_next_boot_unless_they_were_loaded() -> None:

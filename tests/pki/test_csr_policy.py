@@ -394,7 +394,7 @@ def test_a_shared_token_is_good_for_nothing_but_the_key_on_the_host(
     group: str,
     handed: set[str],
 ) -> None:
-    """Approved exactly when every line of the policy holds, told by other means than the code's."""
+    """Approved exactly when every line of the policy holds, by other means than the code's."""
     request = shared(
         pem=csr(f"system:node:{name}", key=key),
         created=NOW + timedelta(seconds=age),

@@ -91,7 +91,7 @@ def test_no_request_of_another_name_begins_so(subject: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_the_name_is_the_last_part_of_the_subject(subject: dict[str, str]) -> None:
-    """What a beginning leaves free is the end of the name alone: the lengths before it are told."""
+    """What a beginning leaves free is the end of the name alone: lengths before it are known."""
     found = beginning_with(START, subject, LONGEST)
     for organization in ("system:masters", "system:nodes"):
         request = _request([("CN", f"{START}n1"), ("O", organization)])

@@ -1,4 +1,4 @@
-"""The list of certificates: each fault is told, and nothing that is good is called bad."""
+"""The list of certificates: each fault is reported, and nothing that is good is called bad."""
 
 from __future__ import annotations
 

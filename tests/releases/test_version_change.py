@@ -95,7 +95,7 @@ def test_another_runtime_is_refused(old: str, new: str) -> None:
     ("old", "new", "older"),
     [("1.37.2", "1.36.3", True), ("1.37.2", "1.37.1", False), ("1.36.3", "1.37.2", False)],
 )
-def test_an_older_minor_is_said_and_ends_the_nodes_own_pods(
+def test_an_older_minor_is_reported_and_ends_the_nodes_own_pods(
     old: str, new: str, older: bool
 ) -> None:
     found = version_change(versions(old), versions(new))
@@ -103,7 +103,7 @@ def test_an_older_minor_is_said_and_ends_the_nodes_own_pods(
     assert any(effect.startswith("an older minor") for effect in found.effects) is older
 
 
-def test_a_crossing_of_one_runtime_is_said_of_no_other() -> None:
+def test_a_crossing_of_one_runtime_is_reported_of_no_other() -> None:
     text = "docker is spoken to through cri-dockerd, every container is new"
     docker = version_change(versions("1.23.17", "docker"), versions("1.24.17", "docker"))
     assert text in docker.effects

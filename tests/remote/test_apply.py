@@ -141,13 +141,13 @@ def node(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return Node(tmp_path, request.param)
 
 
-def hear(process: subprocess.Popen[bytes], line: bytes) -> None:
+def await_line(process: subprocess.Popen[bytes], line: bytes) -> None:
     """Read what a running apply says until it says `line`."""
     assert process.stdout
-    heard: list[bytes] = []
-    while line not in heard:
-        heard.append(process.stdout.readline())
-        assert heard[-1], heard
+    lines: list[bytes] = []
+    while line not in lines:
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
 
 
 def hang_up(process: subprocess.Popen[bytes]) -> None:
@@ -1126,7 +1126,7 @@ def test_the_node_stops_when_nobody_listens_any_more(node: Node) -> None:
     plan = make_plan("n1", join(node, seconds=300), Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
     process = node.begin(whole)
-    hear(process, b"start\t2\n")
+    await_line(process, b"start\t2\n")
     hang_up(process)
     assert process.wait(20) != 0
     assert not Path(node.path("bootstrap")).exists()
@@ -1134,14 +1134,14 @@ def test_the_node_stops_when_nobody_listens_any_more(node: Node) -> None:
 
 
 def test_the_node_tidies_up_though_nobody_hears_its_next_word(node: Node) -> None:
-    """The deployer is killed between two beats: the next line said is the first to fail."""
+    """The deployer is killed between two beats: the next line is the first to fail."""
     node.tools.add(
         "systemctl", f"case $1 in show) {RUNNING} ;; restart) exec /bin/sleep 0.3 ;; esac"
     )
     plan = make_plan("n1", join(node, seconds=300), Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
     process = node.begin(whole)
-    hear(process, b"start\t1\n")
+    await_line(process, b"start\t1\n")
     hang_up(process)
     assert process.wait(20) != 0
     assert not Path(node.path("bootstrap")).exists()
@@ -1157,7 +1157,7 @@ def test_a_file_that_was_being_written_goes_with_its_run(node: Node, tmp_path: P
     plan = make_plan("n1", [binary], Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
     process = node.begin(whole)
-    hear(process, b"start\t0\n")
+    await_line(process, b"start\t0\n")
     hang_up(process)
     assert process.wait(20) != 0
     assert node.leftovers() == []
@@ -1280,7 +1280,7 @@ def test_the_stream_is_a_tar(tmp_path: Path) -> None:
 def test_signals_clean_up_too(node: Node) -> None:
     plan = make_plan("n1", join(node, seconds=300), Facts())
     process = node.begin(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
-    hear(process, b"start\t2\n")
+    await_line(process, b"start\t2\n")
     process.send_signal(signal.SIGTERM)
     process.wait(20)
     assert not Path(node.path("bootstrap")).exists()

@@ -26,7 +26,7 @@ from fabnode.remote.payload_cache import GZIP
 from fabnode.ssh.errors import ApplyError
 
 from .local import SHELLS
-from .test_apply import RUNNING, Node, hang_up, hear
+from .test_apply import RUNNING, Node, await_line, hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +206,7 @@ def test_a_run_that_is_cut_off_leaves_a_kubelet_with_credentials(
 ) -> None:
     plan = taking_over("kubelet.kubeconfig", comes=False, active=False, seconds=300)
     process = node.begin(b"".join(stream(actions(plan, GZIP), node.packer, GZIP)))
-    hear(process, b"start\t2\n")
+    await_line(process, b"start\t2\n")
     hang_up(process)
     assert process.wait(20) != 0
     assert Path(node.path("kubelet.kubeconfig")).read_text() == "old kubelet.kubeconfig"

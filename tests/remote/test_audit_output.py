@@ -353,6 +353,6 @@ def test_any_bytes_are_malformed_or_nothing(output: bytes) -> None:
     "public", ["sk-ssh-ed25519@openssh.com AAAAGnNr", "ssh-rsa " + "A" * 1950, "ssh-rsa AAAA=="]
 )
 def test_a_public_key_of_another_kind_is_no_reason_to_refuse_a_host(public: str) -> None:
-    """A developer's FIDO key in a home: what can't be compared counts as not told."""
+    """A developer's FIDO key in a home: what can't be compared counts as not known."""
     reported = seen(FILE, f"key\t{public}\t/root/k").files["/root/k"].keys
     assert reported == (public if len(public) < 20 else "",)

@@ -186,8 +186,8 @@ def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Sur
     program = script(observed, "nonce", state=str(tmp_path / "state"), programs=str(tools.folder))
     program = program.replace(b"/sys/fs/cgroup", bytes(tmp_path / "cgroup"))
     result = tools.run([*shell, "-s"], program)
-    said = result.stderr.replace(b"Killed\n", b"")  # what a shell says of a stand-in
-    assert (result.returncode, said) == (0, b"")
+    stderr = result.stderr.replace(b"Killed\n", b"")  # what a shell says of a stand-in
+    assert (result.returncode, stderr) == (0, b"")
     return parse(result.stdout, nonce="nonce")
 
 

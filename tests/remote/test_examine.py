@@ -1,4 +1,4 @@
-"""The look for `inv audit`, run for real on this machine."""
+"""What `inv audit` examines, run for real on this machine."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_plugins_in_a_folder_of_others_are_whatever_they_wish(
     assert examine_host().unguarded == {"containerd.service": (f"{root}/cni",)}
 
 
-def test_a_runtimes_programs_beyond_the_most_are_told_of(
+def test_a_runtimes_programs_beyond_the_most_are_reported(
     examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
 ) -> None:
     (root / "cni").mkdir()
@@ -329,7 +329,7 @@ def test_what_sets_a_units_environment_and_what_its_shell_runs_are_judged(
     assert set(it.swayed["kube-proxy.service"]) == set(map(str, named))
 
 
-def test_units_that_others_may_write_are_told_of(
+def test_units_that_others_may_write_are_reported(
     examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
 ) -> None:
     units = root / "systemd"
@@ -493,8 +493,8 @@ def test_units_and_texts(examine_host: Callable[[], Evidence], root: Path, tmp_p
     assert it.units["kubelet.service"].files == (str(unit), str(hidden))
     assert it.texts[str(unit)].content == unit.read_bytes()
     assert it.texts[str(hidden)].content is None
-    (said,) = (what for what in it.limited if str(hidden) in what)
-    assert "it may hold a secret, so it stays on the host" in said
+    (limit,) = (what for what in it.limited if str(hidden) in what)
+    assert "it may hold a secret, so it stays on the host" in limit
 
 
 class Programs:
@@ -568,7 +568,7 @@ def test_relative_paths_are_those_that_the_program_opens(
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_the_kubelets_own_certificate_is_told_and_its_key_is_not(
+def test_the_kubelets_own_certificate_is_reported_and_its_key_is_not(
     output: Callable[[], bytes],
     parsed: Callable[[bytes], Evidence],
     programs: Programs,

@@ -1,4 +1,4 @@
-"""The look for `inv audit` where programs can't be started, are ended or fail: never quiet."""
+"""`inv audit` where a host's programs can't be started, are ended or fail: never quiet."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Host:
             check=False,
             preexec_fn=before,
         )
-        self.said = complaints(done.stderr, nonce="n")
-        if done.returncode or self.said:
+        self.reported = complaints(done.stderr, nonce="n")
+        if done.returncode or self.reported:
             return None
         try:
             found = parse(done.stdout, nonce="n", roots=[str(self.root)], state=self._state)
@@ -107,11 +107,11 @@ def test_a_helper_of_a_search_that_is_killed_is_reported(host: Host) -> None:
     grep = shutil.which("grep")
     host.tools.add("grep", f'case $* in *a.pem*) kill -9 $$ ;; esac; exec {grep} "$@"')
     assert host.audit() is None
-    assert any("grep" in each for each in host.said)
+    assert any("grep" in each for each in host.reported)
 
 
 @pytest.mark.parametrize(
-    ("said", "honest"),
+    ("reported", "honest"),
     [
         ("find: '/etc/x': No such file or directory", True),  # it went meanwhile
         ("find: '/etc/x': Permission denied", False),  # root is not refused where it can see all
@@ -123,12 +123,12 @@ def test_a_helper_of_a_search_that_is_killed_is_reported(host: Host) -> None:
     ],
 )
 def test_what_a_search_says_is_reported_but_for_files_that_went(
-    host: Host, said: str, honest: bool
+    host: Host, reported: str, honest: bool
 ) -> None:
     find = shutil.which("find")
-    host.tools.add("find", f'echo "{said}" >&2; exec {find} "$@"')
+    host.tools.add("find", f'echo "{reported}" >&2; exec {find} "$@"')
     assert bool(host.audit()) is honest
-    assert honest or any(said in each for each in host.said)
+    assert honest or any(reported in each for each in host.reported)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -150,7 +150,7 @@ def test_where_a_resource_is_used_up_less_is_never_seen_without_a_word(
         return before
 
     whole = host.audit(limited(0))
-    assert whole, host.said
+    assert whole, host.reported
     seen = [host.audit(limited(most)) for most in (1, 2, 3, 4, 5, 6)]
     assert None in seen
     for found in seen:
@@ -187,7 +187,7 @@ def test_nothing_but_builtins_is_silenced() -> None:
     assert not [line for line in lines if SILENCED.search(line) and not BUILTINS.search(line)]
 
 
-SAID = {
+REPORTED = {
     "nothing": ("begin\tn\n", ()),
     "a login shell's noise": ("motd\nbegin\tn\n", ()),
     "what a shell could not start": (
@@ -206,9 +206,11 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("said", "expected"), SAID.values(), ids=SAID)
-def test_what_is_said_on_standard_error_is_a_limit(said: str, expected: tuple[str, ...]) -> None:
-    assert complaints(said.encode(), nonce="n") == expected
+@pytest.mark.parametrize(("printed", "expected"), REPORTED.values(), ids=REPORTED)
+def test_what_is_printed_on_standard_error_is_a_limit(
+    printed: str, expected: tuple[str, ...]
+) -> None:
+    assert complaints(printed.encode(), nonce="n") == expected
 
 
 def test_a_flood_of_it_is_cut() -> None:

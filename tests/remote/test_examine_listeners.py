@@ -192,7 +192,7 @@ def test_listeners_are_parsed() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ["listener\t0700000A:280A\tkubelet"],  # before it is said that they are known
+        ["listener\t0700000A:280A\tkubelet"],  # before it is known which there are
         ["listening", "listener\t0800000A:280A\tkubelet"],  # an address that nobody asks
         ["listening", "listener\t0700000A:0016\tkubelet"],  # a port likewise
         ["listening", "listener\t0700000A:280A\troot"],

@@ -199,7 +199,7 @@ def test_what_others_may_change_is_not_kept(node: Node, mode: int) -> None:
         carry_out(node, "kept", "tag", KUBELET, program)
 
 
-def test_when_what_was_restored_has_started_is_told(node: Node) -> None:
+def test_when_what_was_restored_has_started_is_reported(node: Node) -> None:
     """What a node reported before that comes from what was replaced."""
     uptime, now = float(read("/proc/uptime").split()[0]), time.time()
     start = f"ActiveEnterTimestampMonotonic={int((uptime - 60) * 1e6)}"

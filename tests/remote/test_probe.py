@@ -319,7 +319,7 @@ def test_no_key_leaves_the_node(output: Callable[..., bytes], tmp_path: Path) ->
     assert facts.servers == {str(config): "https://192.0.2.1:6443"}
 
 
-def test_pairs_that_others_could_write_are_told_of(
+def test_pairs_that_others_could_write_are_reported(
     output: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """A kubelet goes by a link: what it leads to counts."""
@@ -546,7 +546,7 @@ def programs_without(folder: Path, lacking: set[str]) -> Path:
 def test_a_host_that_lacks_tools_is_not_taken_for_an_empty_one(
     shell: list[str], tools: Tools, tmp_path: Path
 ) -> None:
-    """Without awk no certificate can be read; what else is missing is told with it."""
+    """Without awk no certificate can be read; what else is missing is reported with it."""
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
     here = programs_without(tmp_path / "bin", {"awk", "tar", "systemctl"})
@@ -649,7 +649,7 @@ def test_routes_and_networks_are_values(shell: list[str], tools: Tools, tmp_path
     )
 
 
-def test_default_routes_of_ipv6_are_told_with_who_made_them(
+def test_default_routes_of_ipv6_are_reported_with_who_made_them(
     shell: list[str], tools: Tools, tmp_path: Path
 ) -> None:
     nothing = "0" * 32

@@ -200,7 +200,7 @@ def test_programs_that_are_found_before_the_systems_are_judged(
 
 
 @only_root
-def test_a_unit_that_names_too_much_is_told_in_as_many_words_as_are_read(
+def test_a_unit_that_names_too_much_is_reported_in_as_many_words_as_are_read(
     probe_host: Callable[..., Facts], root: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "theirs"

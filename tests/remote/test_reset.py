@@ -278,27 +278,27 @@ def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
 
 
 @only_root
-def test_containers_are_told_to_end_and_waited_for(
+def test_containers_are_asked_to_end_and_waited_for(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the pods that are named; one that has gone is none to wait for."""
-    looks = tmp_path / "looks"
-    looks.write_text("")
-    monkeypatch.setenv("LOOKS", str(looks))
+    polls = tmp_path / "polls"
+    polls.write_text("")
+    monkeypatch.setenv("POLLS", str(polls))
     node.tools.add(
         "ctr",
         r"""case "$*" in
 *"containers ls"*web-1*) echo c1; echo c2 ;;
 *"tasks kill c2") exit 1 ;;
-*"tasks ls") echo x >>$LOOKS; printf 'TASK PID STATUS\nc9 8 RUNNING\n'
-	[ $(grep -c x $LOOKS) -gt 2 ] && echo c1 7 STOPPED || echo c1 7 RUNNING ;;
+*"tasks ls") echo x >>$POLLS; printf 'TASK PID STATUS\nc9 8 RUNNING\n'
+	[ $(grep -c x $POLLS) -gt 2 ] && echo c1 7 STOPPED || echo c1 7 RUNNING ;;
 esac""",
     )
     ctr = f"{node.tools.folder}/ctr"
     carry_out(node, "containers", "x", ctr, "30", "shop/web-1", "shop/gone")
     calls = node.tools.calls_of("ctr")
     assert [call.split()[-1] for call in calls if "kill" in call] == ["c1", "c2"]
-    assert looks.read_text().count("x") == 3
+    assert polls.read_text().count("x") == 3
     assert all("-n k8s.io" in call for call in calls)
     give_away(node.tools.folder / "ctr", "file")
     with pytest.raises(ApplyError, match="others than root may change"):

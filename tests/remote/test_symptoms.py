@@ -60,7 +60,7 @@ def read(text: str, nonce: str = "ab") -> Any:
     return parse(f"{text}end\tab\n".encode(), nonce=nonce, place=PLACE)
 
 
-def test_all_that_is_said_is_read() -> None:
+def test_all_that_is_reported_is_read() -> None:
     found = read(SAID)
     unit = found.unit("kubelet.service")
     assert (unit.result, unit.status, unit.process) == ("exit-code", 203, "S")
@@ -241,11 +241,11 @@ def test_of_a_long_journal_the_last_lines_are_sent(shell: list[str], tmp_path: P
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_program_tells_of_this_machine(shell: list[str], tmp_path: Path) -> None:
     tools = Tools(tmp_path / "tools")
-    said = f"Result=success\\nExecMainStatus=0\\nMainPID={os.getpid()}\\n"
-    tools.add("systemctl", f'printf "{said}"')
-    said = "1795953100.123456 n1 kubelet[9]: "
-    long = f"{said}{'ä' * JOURNAL_LETTERS}"
-    texts = [f"{said}one\ttwo", long, f"{long} =<", f"{said}{'x' * 60000}"]
+    status = f"Result=success\\nExecMainStatus=0\\nMainPID={os.getpid()}\\n"
+    tools.add("systemctl", f'printf "{status}"')
+    prefix = "1795953100.123456 n1 kubelet[9]: "
+    long = f"{prefix}{'ä' * JOURNAL_LETTERS}"
+    texts = [f"{prefix}one\ttwo", long, f"{long} =<", f"{prefix}{'x' * 60000}"]
     (tmp_path / "journal").write_text("\n".join(texts) + "\n")
     tools.add("journalctl", f"cat {tmp_path / 'journal'}")
     row = 'LISTEN 0 128 *:10250 *:* users:(("evil)\\tnc",pid=1,fd=3))'

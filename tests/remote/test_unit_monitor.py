@@ -1,4 +1,4 @@
-"""A unit that dies while something is awaited of it is told by its own last words."""
+"""A unit that dies while something is awaited of it is reported with its own last lines."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Started kubelet.service - Kubernetes kubelet.
 
 
 class Host:
-    """A host whose unit is seen like this, look by look."""
+    """A host whose unit is seen like this, reading by reading."""
 
     name = "n1"
 
-    def __init__(self, *looks: tuple[str, int]) -> None:
+    def __init__(self, *states: tuple[str, int]) -> None:
         self.answers = [
-            f"ActiveState={a}\nSubState=auto-restart\nNRestarts={n}\n" for a, n in looks
+            f"ActiveState={a}\nSubState=auto-restart\nNRestarts={n}\n" for a, n in states
         ]
 
     def root(self, script: str) -> Result:
@@ -39,17 +39,17 @@ class Host:
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "states",
     [
         [("active", 0), ("active", 0)],
         [("activating", 0), ("active", 1), ("active", 1)],
         [("active", 7), ("active", 7)],  # what was before is forgiven
     ],
 )
-def test_a_unit_that_stays_up_is_let_be(looks: list[tuple[str, int]]) -> None:
-    host: Any = Host(*looks)
+def test_a_unit_that_stays_up_is_let_be(states: list[tuple[str, int]]) -> None:
+    host: Any = Host(*states)
     monitor = UnitMonitor(host, UNIT)
-    for _ in looks:
+    for _ in states:
         monitor()
 
 
@@ -77,7 +77,7 @@ def test_of_several_units_the_one_that_dies_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "states",
     [
         [("activating", 0), ("activating", 1), ("activating", 2)],
         [("active", 3), ("active", 5)],
@@ -85,14 +85,14 @@ def test_of_several_units_the_one_that_dies_is_named() -> None:
         [("active", 0), ("inactive", 0)],
     ],
 )
-def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) -> None:
-    host: Any = Host(*looks)
+def test_a_unit_that_does_not_stay_up_is_an_error(states: list[tuple[str, int]]) -> None:
+    host: Any = Host(*states)
     monitor = UnitMonitor(host, UNIT)
-    for _ in looks[:-1]:
+    for _ in states[:-1]:
         monitor()
     with pytest.raises(ApplyError) as caught:
         monitor()
-    active, restarts = looks[-1]
+    active, restarts = states[-1]
     assert caught.value.message == (
         f"kubelet.service does not stay up: it is {active} (auto-restart), started again"
         f' {restarts} times; its last line: "command failed" err="no such flag"'

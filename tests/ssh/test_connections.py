@@ -1,4 +1,4 @@
-"""Getting to a node: host keys, logins, gateways, and what is said when it fails."""
+"""Getting to a node: host keys, logins, gateways, and what is reported when it fails."""
 
 from __future__ import annotations
 
@@ -609,7 +609,7 @@ def test_a_gateway_that_forbids_forwarding(serve: Serve, node_of: NodeOf) -> Non
 
 
 def test_an_idle_connection_wakes_seldom(reach: Reach) -> None:
-    """A thread of each looks for its end; of hundreds that are idle these looks are work."""
+    """A thread of each checks for its end; of hundreds that are idle these checks are work."""
     host, _ = reach()
     assert host.root("true").code == 0
     transport = host._transport()

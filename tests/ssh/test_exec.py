@@ -43,28 +43,28 @@ def test_output_error_and_status_come_back_apart(reach: Reach) -> None:
 def test_lines_are_passed_on_as_they_come(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     go = tmp_path / "go"
-    heard = []
+    lines = []
 
     def on_line(line: bytes) -> None:
-        heard.append(line)
-        go.touch()  # the command goes on only once its first line was heard
+        lines.append(line)
+        go.touch()  # the command goes on only once its first line was received
 
     host.root(f"echo one; until [ -e {go} ]; do sleep 0.01; done; echo two", on_line=on_line)
-    assert heard == [b"one", b"two"]
+    assert lines == [b"one", b"two"]
 
 
-def test_input_may_follow_from_what_is_heard(reach: Reach) -> None:
+def test_input_may_follow_from_what_is_received(reach: Reach) -> None:
     host, _ = reach()
-    heard: list[bytes] = []
+    lines: list[bytes] = []
 
     def answers() -> Iterator[bytes]:
         yield b"first\n"
-        while b"first" not in heard:
-            yield b""  # nothing at the moment; what the command prints is heard meanwhile
+        while b"first" not in lines:
+            yield b""  # nothing at the moment; what the command prints is received meanwhile
         yield b"second\n"
 
-    host.root("while read -r line; do echo $line; done", stdin=answers(), on_line=heard.append)
-    assert heard == [b"first", b"second"]
+    host.root("while read -r line; do echo $line; done", stdin=answers(), on_line=lines.append)
+    assert lines == [b"first", b"second"]
 
 
 def test_what_a_login_shell_prints_is_no_output(reach: Reach) -> None:

@@ -45,8 +45,8 @@ def found(facts: Facts) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("facts", "text", "fix"), CASES)
 def test_a_program_that_is_not_roots_alone_is_an_error(facts: Facts, text: str, fix: str) -> None:
-    ((level, said, advised),) = found(facts)
-    assert (level, said.startswith(text), advised.lstrip("`").startswith(fix)) == (
+    ((level, message, advised),) = found(facts)
+    assert (level, message.startswith(text), advised.lstrip("`").startswith(fix)) == (
         "error",
         True,
         True,
@@ -65,7 +65,7 @@ OF_A_PACKAGE = "/usr/lib/systemd/system/kubelet.service.d/root.conf"
 REC, ENV = "/home/m/rec", "/home/m/env"
 
 
-def told(facts: Facts, *, rewritten: bool) -> list[str]:
+def texts(facts: Facts, *, rewritten: bool) -> list[str]:
     resources = kubelet.desired(make_inputs(make_config(), facts))
     return [each.text for each in named(facts, resources, rewritten=rewritten)]
 
@@ -74,7 +74,7 @@ def told(facts: Facts, *, rewritten: bool) -> list[str]:
 def test_what_a_drop_in_names_and_others_may_change_is_an_error(rewritten: bool) -> None:
     of_others = (Named(REC, DROP_IN, runs=True), Named(ENV, DROP_IN, runs=False))
     facts = Facts(config_files={UNIT: (), DROP_IN: ("[Service]",)}, of_others=of_others)
-    program, environment = told(facts, rewritten=rewritten)
+    program, environment = texts(facts, rewritten=rewritten)
     assert program.startswith(f"{DROP_IN} names {REC}, a program that root runs: others than root")
     assert environment.startswith(f"{DROP_IN} names {ENV}, which root's programs use: others")
 
@@ -82,30 +82,30 @@ def test_what_a_drop_in_names_and_others_may_change_is_an_error(rewritten: bool)
 def test_what_a_masked_drop_in_names_is_none() -> None:
     masked = {UNIT: (), DROP_IN: (), OF_A_PACKAGE: ("[Service]",)}
     facts = Facts(config_files=masked, of_others=(Named(REC, OF_A_PACKAGE, runs=True),))
-    assert told(facts, rewritten=False) == []
+    assert texts(facts, rewritten=False) == []
     del masked[DROP_IN]
-    assert len(told(facts, rewritten=False)) == 1
+    assert len(texts(facts, rewritten=False)) == 1
 
 
 def test_what_a_unit_names_that_is_rewritten_counts_until_then() -> None:
     of_others = (Named(REC, UNIT, runs=True), Named(KUBELET, UNIT, runs=True))
     facts = Facts(config_files={UNIT: ("[Service]",)}, of_others=of_others)
-    assert told(facts, rewritten=True) == []
-    (text,) = told(facts, rewritten=False)  # KUBELET is judged by itself
+    assert texts(facts, rewritten=True) == []
+    (text,) = texts(facts, rewritten=False)  # KUBELET is judged by itself
     assert REC in text
 
 
-def test_programs_before_the_systems_are_told_of_once() -> None:
+def test_programs_before_the_systems_are_reported_once() -> None:
     local, program = "/usr/local/sbin", "/usr/local/sbin/iptables"
     of_others = tuple(Named(each, "PATH", runs=True) for each in (local, program))
-    folder, one = told(Facts(of_others=of_others), rewritten=True)
+    folder, one = texts(Facts(of_others=of_others), rewritten=True)
     assert folder.startswith(f"units find {local} in their PATH before the system's programs")
     assert one.startswith(f"units find {program} in their PATH before the system's programs")
     known = {local: PathFact("directory", 0o2775, 0, 50)}  # an error of its own
-    assert told(Facts(of_others=of_others, paths=known), rewritten=True) == [one]
+    assert texts(Facts(of_others=of_others, paths=known), rewritten=True) == [one]
 
 
-def test_files_that_others_may_change_are_told_from_roots() -> None:
+def test_files_that_others_may_change_are_distinguished_from_roots() -> None:
     unit, config = "/etc/systemd/system/kubelet.service", "/etc/kubernetes/kubelet.yaml"
     facts = Facts(
         paths={

@@ -158,7 +158,7 @@ def produced() -> set[str]:
     named = tuple(Named("/p", by, runs) for by in ("a setting", "PATH") for runs in (True, False))
     for lacking in (frozenset[str](), frozenset({"find"})):
         facts = Facts(of_others=named, lacking=lacking)
-        texts.update(test_program_owners.told(facts, rewritten=True))
+        texts.update(test_program_owners.texts(facts, rewritten=True))
     texts.update(finding.text for finding in test_unit_overrides.changeable(1000, 0o644))
     pull = {"distribution": "pull", "url": "https://files.example.org"}
     twins = {"machine_ids": {"n1": "a" * 32, "n2": "a" * 32}}

@@ -112,7 +112,7 @@ def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice
     assert not check.warning
 
 
-def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
+def test_a_cordon_of_our_own_is_reported_with_the_command_that_lifts_it() -> None:
     begun = Operation("drain", "drained", "me@here", "2026-11-29T12:00:00Z", cordons=True)
     live = node(cordoned=True)
     live["metadata"]["annotations"] = {NODE_OPERATION: begun.to_json()}

@@ -232,7 +232,7 @@ def test_no_items_no_outcomes() -> None:
     assert fan_out([], str, name=str, max_parallel=1) == {}
 
 
-def test_each_outcome_is_heard_once_failed_skipped_and_stopped_ones_too() -> None:
+def test_each_outcome_is_reported_once_failed_skipped_and_stopped_ones_too() -> None:
     stop = threading.Event()
 
     def work(n: int) -> int:
@@ -242,24 +242,24 @@ def test_each_outcome_is_heard_once_failed_skipped_and_stopped_ones_too() -> Non
             stop.set()
         return n
 
-    heard: list[tuple[str, bool]] = []
+    reported: list[tuple[str, bool]] = []
     outcomes = fan_out(
         range(4),
         work,
         name=str,
         max_parallel=1,
         batch=2,
-        on_outcome=lambda name, outcome: heard.append((name, outcome.ok)),
+        on_outcome=lambda name, outcome: reported.append((name, outcome.ok)),
     )
-    assert heard == [("0", True), ("1", False), ("2", False), ("3", False)]
+    assert reported == [("0", True), ("1", False), ("2", False), ("3", False)]
     assert outcomes["3"].skipped == EARLIER_BATCH
-    heard.clear()
+    reported.clear()
     fan_out(
         range(5, 8),
         work,
         name=str,
         max_parallel=1,
         stop=stop,
-        on_outcome=lambda name, outcome: heard.append((name, outcome.ok)),
+        on_outcome=lambda name, outcome: reported.append((name, outcome.ok)),
     )
-    assert heard == [("5", True), ("6", False), ("7", False)]
+    assert reported == [("5", True), ("6", False), ("7", False)]

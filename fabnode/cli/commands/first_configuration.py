@@ -116,10 +116,10 @@ def offered_artifacts(option: str, target: Path) -> Artifacts | None:
     :raises InputError: the one that is named can't be used.
     """
     if option:
-        return found_artifacts.look(Path(option).expanduser())
+        return found_artifacts.find_artifacts(Path(option).expanduser())
     beside = target.parent / found_artifacts.FOLDER
     try:
-        return found_artifacts.look(beside) if beside.is_dir() else None
+        return found_artifacts.find_artifacts(beside) if beside.is_dir() else None
     except InputError:
         return None  # nobody named it, and it may be something else
 

@@ -17,8 +17,8 @@ class Taken:
     A setting of ours, and where it comes from.
 
     :param key: ours, dotted, as `kubelet.max_pods`; of a node `labels`, `ssh.user`.
-    :param names: of the source's settings; empty: what their tool does where nothing is said.
-    :param doubt: what somebody has to look at; empty: nothing.
+    :param names: of the source's settings; empty: what their tool does where nothing is set.
+    :param doubt: what a person has to check; empty: nothing.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Machine:
     A host of the source.
 
     :param ip: of its kubelet, where it is not `address`.
-    :param control: whether it is one of the control plane; where that is said.
+    :param control: whether it is one of the control plane; where the source has that.
     :param doubts: of its name or address.
     """
 
@@ -105,8 +105,12 @@ class Ledger:
         self.taken.append(Taken(key, value, source.place, name, doubt))
 
     def assume(self, key: str, value: Any, tool: str, doubt: str = "") -> None:
-        """Take what a tool does where nothing is said."""
+        """Take what a tool does where nothing is set."""
         self.taken.append(Taken(key, value, None, f"{tool}'s default", doubt))
+
+    def has(self, key: str) -> bool:
+        """Whether a setting of ours was taken, or left for somebody to decide."""
+        return key in {*(each.key for each in self.taken), *(each.key for each in self.open)}
 
     def leave_open(self, key: str, why: str, source: Value | None = None, name: str = "") -> None:
         """Leave a setting for somebody to decide."""

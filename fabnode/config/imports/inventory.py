@@ -35,7 +35,7 @@ class Layer(IntEnum):
 
 @dataclass(slots=True)
 class Group:
-    """A group: its hosts and groups by name, each with where it is said."""
+    """A group: its hosts and groups by name, each with where it is defined."""
 
     name: str
     hosts: dict[str, Place] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Inventory:
         variables[name] = value
 
     def members(self, *groups: str) -> dict[str, Place]:
-        """Return the hosts of groups and of the groups within them, each with where it is said."""
+        """Return the hosts of groups and of groups within them, each with where it is defined."""
         found: dict[str, Place] = {}
         for group in self._below(groups):
             for host, place in group.hosts.items():

@@ -125,7 +125,7 @@ def facts(documents: Sequence[Value], file: str) -> Facts:
     if workers:
         why = (
             "workers of k0s are no nodes to take over: `k0s reset` takes k0s off a host, and"
-            " fabnode makes a node of it anew, under the same name"
+            " fabnode makes a node of it again, under the same name"
         )
         ledger.leave_open("nodes", why)
     tree.finish(main, "", REASONS, ledger)
@@ -277,12 +277,10 @@ def _kube_proxy(config: Value | None, ledger: Ledger) -> bool:
 
 
 def _cluster(config: Value | None, machines: list[Machine], ledger: Ledger) -> None:
-    said = {each.key: each for each in ledger.taken}
-    left = {each.key for each in ledger.open}
     for key, default in (("cluster.pod_cidr", _PODS), ("cluster.service_cidr", _SERVICES)):
-        if key not in said and key not in left:
+        if not ledger.has(key):
             ledger.assume(key, default, "k0s", "the file does not say.")
-    if "cluster.version" not in said and "cluster.version" not in left:
+    if not ledger.has("cluster.version"):
         why = "spec.k0s.version is not there: k0sctl takes the newest release of k0s"
         ledger.leave_open("cluster.version", why)
     services = next((str(t.value) for t in ledger.taken if t.key == "cluster.service_cidr"), "")

@@ -195,11 +195,10 @@ def _set(data: Any) -> Any:
 
 
 def _cluster(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
-    said = {each.key for each in ledger.taken} | {each.key for each in ledger.open}
-    if "cluster.service_cidr" not in said:
+    if not ledger.has("cluster.service_cidr"):
         ledger.assume("cluster.service_cidr", _SERVICES, TOOL)
     for key, name in (("version", "kubernetesVersion"), ("pod_cidr", "networking.podSubnet")):
-        if f"cluster.{key}" not in said:
+        if not ledger.has(f"cluster.{key}"):
             ledger.leave_open(f"cluster.{key}", f"{name} is not there")
     _dns(parts, ledger)
     _apiserver(parts, ledger)

@@ -142,7 +142,7 @@ def facts(inventory: Inventory) -> Facts:
         del rules["CONTAINERD_ROOT_DIR"], rules["CONTAINERD_STORAGE_DIR"]
     survey.apply(rules)
     for key in ("version", "service_cidr", "pod_cidr"):
-        if not _said(survey, f"cluster.{key}"):
+        if not survey.ledger.has(f"cluster.{key}"):
             why = "neither hosts nor config.yml name it"
             survey.ledger.leave_open(f"cluster.{key}", why)
     _dns(survey)
@@ -158,11 +158,6 @@ def facts(inventory: Inventory) -> Facts:
         ca="clusters/NAME/ssl/ca.pem of the machine that runs kubeasz",
         kubeconfig="clusters/NAME/kubectl.kubeconfig of the machine that runs kubeasz",
     )
-
-
-def _said(survey: Survey, key: str) -> bool:
-    taken, left = survey.ledger.taken, survey.ledger.open
-    return key in {*(each.key for each in taken), *(each.key for each in left)}
 
 
 def _dns(survey: Survey) -> None:
@@ -192,11 +187,11 @@ def _dns(survey: Survey) -> None:
 
 def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     key, ledger = "cluster.apiserver", survey.ledger
-    said = survey.common("KUBE_APISERVER")
-    url = text_of(said) if said and said.odd is Kind.PLAIN else ""
+    found = survey.common("KUBE_APISERVER")
+    url = text_of(found) if found and found.odd is Kind.PLAIN else ""
     # Old releases have a balancer on each node, and then 127.0.0.1 here.
-    if said and url.startswith("https://") and "//127." not in url:
-        ledger.take(key, url, said, "KUBE_APISERVER")
+    if found and url.startswith("https://") and "//127." not in url:
+        ledger.take(key, url, found, "KUBE_APISERVER")
         return
     for host, place in survey.inventory.members("ex_lb", "ex-lb", "lb").items():
         variables = survey.inventory.variables(host)

@@ -256,16 +256,11 @@ def _known(survey: Survey, key: str) -> str:
     return next((str(each.value) for each in survey.ledger.taken if each.key == key), "")
 
 
-def _said(survey: Survey, key: str) -> bool:
-    taken, left = survey.ledger.taken, survey.ledger.open
-    return key in {*(each.key for each in taken), *(each.key for each in left)}
-
-
 def _defaults(survey: Survey) -> None:
     for key, value in (("cluster.service_cidr", _SERVICES), ("cluster.pod_cidr", _PODS)):
-        if not _said(survey, key):
+        if not survey.ledger.has(key):
             survey.ledger.assume(key, value, TOOL, "the inventory does not say.")
-    if not _said(survey, "cluster.version"):
+    if not survey.ledger.has("cluster.version"):
         why = "the inventory names no kube_version; each release of kubespray has its own default"
         survey.ledger.leave_open("cluster.version", why)
 

@@ -65,7 +65,7 @@ _NO_CONTROL = (
     "no group is called like a control plane's: see that none of these hosts is one of it, which"
     " would be made a worker"
 )
-_NOT_SAID = "an inventory without kubespray's or kubeasz's variables does not say"
+_NOT_NAMED = "an inventory without kubespray's or kubeasz's variables does not say"
 REASONS = (*connection.REASONS, (r".*", "a variable of the site's own playbooks"))
 
 
@@ -86,7 +86,7 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
     workers = inventory.members(*names)
     survey = Survey(inventory, list(workers), names)
     survey.apply({name: RULES[name] for name in ("node_labels", "node_taints")})
-    survey.ledger.leave_open("cluster.apiserver", _NOT_SAID)
+    survey.ledger.leave_open("cluster.apiserver", _NOT_NAMED)
     for key, (form, usual) in _USUAL.items():
         _take_first(survey, f"cluster.{key}", form, usual)
     if workers and not control:
@@ -128,7 +128,7 @@ def _take_first(
         except UnfitError as error:
             ledger.leave_open(key, f"{name}: {error}", value, name)
     if not first:
-        ledger.leave_open(key, _NOT_SAID)
+        ledger.leave_open(key, _NOT_NAMED)
 
 
 def _called(pattern: re.Pattern[str], inventory: Inventory) -> list[str]:

@@ -44,7 +44,7 @@ is_among() { # is_among WORD WORD…
 }
 
 # What ends sandboxes kills (containerd: internal/cri/server/sandbox_stop.go). Containers that a drain
-# would have had end are told to before that; whatever does not, ends with its sandbox.
+# would have had end are asked to before that; whatever does not, ends with its sandbox.
 stop_containers() { # stop_containers CTR SECONDS NAMESPACE/POD…
 	ctr=$1 turns=$(($2 * 2))
 	shift 2

@@ -72,7 +72,7 @@ enable_unit() { # enable_unit UNIT: without the reload systemd would go on calli
 }
 
 settle_units() { # wait until every unit that was started is steady; then write its stamp
-	# Meanwhile, for it takes a moment as well; no stamp is to be there before what it speaks of.
+	# Meanwhile, for it takes a moment as well; no stamp is to be there before what it records.
 	sync_written || return
 	mkdir -p "$state/stamps"
 	IFS=' '

@@ -1,7 +1,7 @@
 # Images in the runtime's store, and the archives that fabnode imported.
 # shellcheck shell=sh disable=SC2046,SC2154 # output is split at newlines on purpose; set by other parts
 
-# What others may have written is not run: what images there are is unknown then, and why is said.
+# What others may have written is not run: what images there are is unknown then, and why is reported.
 trusted=1
 if [ "$store" != docker ] && [ -S "$containerd_socket" ] && has "$ctr" && ! is_roots_program "$ctr"; then
 	trusted=

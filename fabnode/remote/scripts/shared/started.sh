@@ -1,7 +1,7 @@
 # Helper programs: what could not be started, was ended or failed is never taken for an answer of nothing.
 #
 # Where memory, processes or open files are used up, a shell can't start what it is told to, and a pipe
-# then merely ends early. So whatever goes wrong is said on standard error, which is empty otherwise:
+# then merely ends early. So whatever goes wrong is reported on standard error, which is empty otherwise:
 # the deployer reports each line there as a limit. The shell says itself what it could not start, in
 # subshells as well, as long as nobody takes its standard error away. Therefore nothing but builtins is
 # called with `2>/dev/null`: what may fail for an honest reason (a file that went) is called by `quiet`.
@@ -27,7 +27,7 @@ ended() { # ended STATUS PROGRAM ARGUMENT…
 	return "$ended_status"
 }
 
-# In a subshell that becomes the program: whether that could be started is said before its standard
+# In a subshell that becomes the program: whether that could be started is reported before its standard
 # error goes anywhere else.
 quiet() { # quiet PROGRAM ARGUMENT…: without what it says about files that went, or are another's
 	(exec "$@" 2>/dev/null)

@@ -13,7 +13,7 @@ begin_records() { # begin_records TAG: what is printed from here on
 	printf '\001%s\n' "$1"
 }
 
-# What could not be started, or was ended, has not shown all: its records are told as cut.
+# What could not be started, or was ended, has not shown all: its records are marked as cut.
 shown_by() { # shown_by PROGRAM ARGUMENT…
 	"$@"
 	case $? in 12[4-9] | 13? | 140 | 14[2-9]) printf '\001cut\n%s\n' "$tag" ;; esac

@@ -12,7 +12,7 @@ done
 if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
 	emit runtime
 	for namespace in $namespaces; do
-		# Where that can't be told, others' containers may be there.
+		# Where that is not known, others' containers may be there.
 		containers=$(timeout 20 "$ctr" -n "$namespace" containers ls -q) &&
 			images=$(timeout 20 "$ctr" -n "$namespace" images ls -q) || {
 			emit cut sandbox
