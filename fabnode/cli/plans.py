@@ -10,11 +10,13 @@ from invoke.exceptions import Exit
 
 from ..util import program
 from . import app, exits, reset_view
+from .plan_view import plan_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..deploy.run import Run
+    from ..library.results import PlanResult
     from ..util.fan_out import Outcome
     from .options import Options
 
@@ -39,6 +41,17 @@ class Removal:
     carry_out: Callable[[], Mapping[str, Outcome[Any]]]
     lines: Callable[[Mapping[str, Outcome[Any]]], Iterable[str]] = reset_view.result_lines
     document: Callable[[Mapping[str, Outcome[Any]]], Mapping[str, Any]] = reset_view.result_document
+
+
+def show_steps(run: Run, planned: PlanResult, *, as_json: bool) -> None:
+    """Print a plan of steps; exit 1 where a node can't be planned."""
+    run.journal.detach_sinks()
+    if as_json:
+        app.print_json(planned.to_dict())
+    else:
+        app.print_text(plan_text(planned))
+    if not planned.ok:
+        raise Exit(code=exits.FAILED)
 
 
 def show(run: Run, plan: Plan, *, as_json: bool) -> None:

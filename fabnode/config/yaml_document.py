@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import yaml
 
 from ..util import program
 from ..util.problems import ConfigError, InvalidValueError, KeyPath, Problem, plain, shown
-from .yaml_reader import MAX_DEPTH, NodeReader, line, too_deep
+from .yaml_reader import LOADER, NodeReader, not_yaml, refuse_deep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 4 * 2**20
-
-# The C parser is ten times faster; both know the same YAML.
-_Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +139,10 @@ def compose(content: bytes, name: str) -> tuple[object, NodeReader] | None:
     :raises ConfigError: where it is not YAML.
     """
     try:
-        _refuse_deep(content, name)
-        root = yaml.compose(content, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        detail = ", ".join(plain(text) for text in (error.context, error.problem) if text)
-        line = mark.line + 1 if mark else None
-        raise ConfigError([Problem(name, line, "", f"is not valid YAML: {detail}")]) from None
+        refuse_deep(content, name)
+        root = yaml.compose(content, Loader=LOADER)
     except (yaml.YAMLError, UnicodeError) as error:
-        detail = plain(" ".join(str(error).split()), 200)
-        raise ConfigError([Problem(name, None, "", f"is not valid YAML: {detail}")]) from None
+        raise not_yaml(error, name) from None
     if root is None:
         return None
     reader = NodeReader(name)
@@ -183,18 +174,6 @@ def content_of(path: Path, what: str) -> bytes:
     except (OSError, ValueError) as error:
         detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise UnreadableError(f"can't be read: {detail}") from None
-
-
-def _refuse_deep(content: bytes, name: str) -> None:
-    # Composing recurses: depth is limited first, on the flat stream of events.
-    depth = 0
-    for event in yaml.parse(content, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise ConfigError([too_deep(name, line(event))])
 
 
 def _advice() -> str:

@@ -27,12 +27,12 @@ from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
+from .file_modes import kind_of, permissions_of
 from .limits import CERTIFICATE_FILES, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
@@ -340,9 +340,8 @@ def _path(mode: str, uid: str, gid: str, size: str) -> dict[str, Any]:
         bits = int(mode, 16)
     except ValueError:
         raise MalformedError(f"not a mode: {mode[:40]!r}") from None
-    kind = _KINDS.get(bits & 0xF000, "other")
-    fields = {"kind": kind, "mode": bits & 0o7777, "uid": _whole(uid), "gid": _whole(gid)}
-    return {**fields, "size": _whole(size)}
+    fields = {"kind": kind_of(bits), "mode": permissions_of(bits)}
+    return {**fields, "uid": _whole(uid), "gid": _whole(gid), "size": _whole(size)}
 
 
 def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:

@@ -11,6 +11,7 @@ from ..node.facts import PathFact
 from ..node.machine_ids import MachineIds
 from ..node.surroundings import MountPoint, Sandbox, Surroundings, Survey, UnitState
 from ..util.sanitize import clean
+from .file_modes import kind_of, permissions_of
 from .limits import (
     RECORD_LINES,
     SANDBOXES,
@@ -24,7 +25,6 @@ from .limits import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _INTERFACE = re.compile(r"\d+: ([^:@\s]{1,40})(?:@[^:\s]+)?: ", re.ASCII)
 _PATH = re.compile(r"([0-9a-f]{1,8})\|(\d{1,10})\|(\d{1,10})\|(\d{1,19})\|(/.*)", re.ASCII)
 _NAME = re.compile(r"[\w.:@-]{1,253}", re.ASCII)
@@ -252,8 +252,8 @@ def _units(lines: list[str]) -> dict[str, UnitState]:
 def _path_fact(match: re.Match[str]) -> PathFact:
     """Return what `stat` shows of a path."""
     bits = int(match[1], 16)
-    kind = _KINDS.get(bits & 0xF000, "other")
-    return PathFact(kind, bits & 0o7777, int(match[2]), int(match[3]), int(match[4]))
+    owner, group, size = int(match[2]), int(match[3]), int(match[4])
+    return PathFact(kind_of(bits), permissions_of(bits), owner, group, size)
 
 
 def _unescaped(path: str) -> str:

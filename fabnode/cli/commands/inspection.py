@@ -18,9 +18,8 @@ from ...steps.finding import Finding
 from ...steps.verify import STEP
 from ...util import program
 from ...util.errors import FabnodeError
-from .. import app, exits
+from .. import app, exits, plans
 from ..folding import named
-from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.node_deployer import NodeDeployer
@@ -34,13 +33,7 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
     """Print the plan; exit 1 where a node can't be planned, 3 if asked and not empty."""
     with app.run_of(options) as run:
         planned = plan_result(pipeline.plan(run))
-        run.journal.detach_sinks()
-        if options.json:
-            app.print_json(planned.to_dict())
-        else:
-            app.print_text(plan_text(planned))
-        if not planned.ok:
-            raise Exit(code=exits.FAILED)
+        plans.show_steps(run, planned, as_json=options.json)
         if exit_code and not planned.empty:
             raise Exit(code=exits.WOULD_CHANGE)
 

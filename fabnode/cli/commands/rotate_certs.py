@@ -12,7 +12,7 @@ from ...deploy import rotation
 from ...library.results import plan_result
 from ...pki.ca_rollover import DONE
 from ...pki.renewal import KINDS, Renewal
-from .. import app, exits
+from .. import app, exits, plans
 from ..plan_view import plan_text
 
 if TYPE_CHECKING:
@@ -70,13 +70,7 @@ def rotate(options: Options, selection: Selection, *, dry_run: bool) -> None:
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
             planned = plan_result(rotation.plan(run, renewal))
-            run.journal.detach_sinks()
-            if options.json:
-                app.print_json(planned.to_dict())
-            else:
-                app.print_text(plan_text(planned))
-            if not planned.ok:
-                raise Exit(code=exits.FAILED)
+            plans.show_steps(run, planned, as_json=options.json)
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             app.end(run, rotation.rotate(run, renewal), as_json=options.json)

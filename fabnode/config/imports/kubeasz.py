@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..starter import Network
 from ..validators import is_ipv4
 from . import connection, forms
+from .control_plane import take_first_apiserver
 from .facts import Facts, Machine, Open, Taken
 from .inventory import Inventory, Layer
 from .survey import Reasons, Rule, Survey, UnfitError
@@ -205,13 +206,14 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     if not control:
         ledger.leave_open(key, "there is no kube_master")
         return
-    first, place = next(iter(control.items()))
-    port = text_of(survey.common("SECURE_PORT")) or _PORT
-    doubt = "the first of the control plane, which nodes would depend on"
-    if len(control) > 1:
-        doubt += "; kubeasz's nodes go by a balancer of their own on 127.0.0.1, and so do"
-        doubt += " fabnode's where cluster.apiserver lists all (docs/several-apiservers.md)"
-    ledger.taken.append(Taken(key, f"https://{first}:{port}", place, first, f"{doubt}."))
+    first = next(iter(control.items()))
+    take_first_apiserver(
+        ledger,
+        first,
+        f"https://{first[0]}:{text_of(survey.common('SECURE_PORT')) or _PORT}",
+        several=len(control) > 1,
+        local_balancer="kubeasz's nodes go by a balancer of their own on 127.0.0.1",
+    )
 
 
 def _reserved(survey: Survey) -> None:

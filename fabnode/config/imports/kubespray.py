@@ -7,6 +7,7 @@ from typing import Any
 
 from ..starter import Network
 from . import connection, forms
+from .control_plane import take_first_apiserver
 from .facts import Facts, Taken
 from .inventory import Inventory, Layer
 from .survey import Reasons, Rule, Survey, UnfitError
@@ -320,13 +321,15 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     if not control:
         ledger.leave_open(key, "the inventory names no control plane")
         return
-    first, place = next(iter(control.items()))
-    host = connection.address_of(survey.inventory.variables(first), first)
-    doubt = "the first of the control plane, which nodes would depend on"
-    if len(control) > 1:
-        doubt += "; kubespray's nodes go by a balancer of their own on localhost, and so do"
-        doubt += " fabnode's where cluster.apiserver lists all (docs/several-apiservers.md)"
-    ledger.taken.append(Taken(key, f"https://{host}:{port}", place, first, f"{doubt}."))
+    first = next(iter(control.items()))
+    host = connection.address_of(survey.inventory.variables(first[0]), first[0])
+    take_first_apiserver(
+        ledger,
+        first,
+        f"https://{host}:{port}",
+        several=len(control) > 1,
+        local_balancer="kubespray's nodes go by a balancer of their own on localhost",
+    )
 
 
 def _network(survey: Survey) -> Network:

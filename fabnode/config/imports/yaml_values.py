@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from ...util.problems import ConfigError, Problem, plain
+from ...util.problems import ConfigError, Problem
+from ..yaml_reader import LOADER, not_yaml, refuse_deep
 from .values import Kind, Place, Value
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAX_DEPTH = 40
 MAX_VALUES = 30_000
 _LONGEST_NUMBER = 40
-_Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 _CORE = "tag:yaml.org,2002:"
 _MERGE = f"{_CORE}merge"
 _SCALARS = {f"{_CORE}{name}" for name in ("null", "bool", "int", "float", "timestamp", "value")}
@@ -38,32 +38,12 @@ def read(text: str, file: str, *, first_line: int = 1) -> list[Value]:
     :raises ConfigError: it is no YAML, or too much of it.
     """
     try:
-        _refuse_deep(text, file)
+        refuse_deep(text, file, most=MAX_DEPTH, first_line=first_line)
         reader = _Reader(file, first_line - 1)
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        nodes = list(yaml.compose_all(text, Loader=LOADER))
         return [reader.value(node) for node in nodes if node is not None]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        detail = ", ".join(plain(each) for each in (error.context, error.problem) if each)
-        line = mark.line + first_line if mark else None
-        raise ConfigError([Problem(file, line, "", f"is not valid YAML: {detail}")]) from None
     except (yaml.YAMLError, UnicodeError, ValueError) as error:
-        detail = plain(" ".join(str(error).split()), 200)
-        raise ConfigError([Problem(file, None, "", f"is not valid YAML: {detail}")]) from None
-
-
-def _refuse_deep(text: str, file: str) -> None:
-    # Composing recurses: depth is limited before, on the flat stream of events.
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1 if event.start_mark else None
-            message = f"is nested deeper than {MAX_DEPTH} levels"
-            raise ConfigError([Problem(file, line, "", message)])
+        raise not_yaml(error, file, first_line=first_line) from None
 
 
 class _Reader:
