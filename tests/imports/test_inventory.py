@@ -193,6 +193,13 @@ def test_bad_yaml_is_a_problem_with_its_file(text: str) -> None:
     assert caught.value.problems[0].file == "vars.yml"
 
 
+@pytest.mark.parametrize("text", ["a:\n  " + "[" * 60, "a:\n b: }"])
+def test_a_fault_of_yaml_within_yaml_has_its_line_in_the_file(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        yaml_values.read(text, "vars.yml", first_line=9)
+    assert caught.value.problems[0].line == 10
+
+
 def test_much_of_little_is_refused() -> None:
     lines = ["a0: &a0 [1,1,1,1,1,1,1,1,1,1]"]
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
