@@ -54,7 +54,7 @@ def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
         )
     found = paths[path]
     if found.kind == "file":
-        return f"run on the host: {_anew(path, found.mode & 0o755)}"
+        return f"run on the host: {_recreating(path, found.mode & 0o755)}"
     commands = []
     if found.uid:
         commands.append(f"chown root:root {quote(path)}")
@@ -63,7 +63,7 @@ def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
     return f"run on the host: {'; '.join(commands)}"
 
 
-def _anew(path: str, mode: int) -> str:
+def _recreating(path: str, mode: int) -> str:
     """Return how a file in a folder of root's alone becomes another inode, with what was read."""
     old, new = quote(path), quote(f"{path}.new")
     return (
@@ -86,7 +86,7 @@ def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> s
     :param written: others could write it, not only read it.
     """
     if controlled and not uid and written:
-        return f"replace the secret in it; to keep the file: {_anew(path, 0o600)}"
+        return f"replace the secret in it; to keep the file: {_recreating(path, 0o600)}"
     if controlled:
         return f"chmod 600 {quote(path)}"
     if uid:
