@@ -46,9 +46,9 @@ class PodsMayRunError(FabnodeError):
     """Pods of a node whose kubelet is dead may run on its host; they were not declared dead."""
 
     def __init__(self, why: str, advice: str) -> None:
-        look = "end what runs there (`crictl pods`, `systemctl status kubepods.slice`)"
+        remedy = "end what runs there (`crictl pods`, `systemctl status kubepods.slice`)"
         super().__init__(
-            f"its kubelet ends no pods, and they may run on: {why}", f"{look}; {advice}"
+            f"its kubelet ends no pods, and they may run on: {why}", f"{remedy}; {advice}"
         )
 
 
