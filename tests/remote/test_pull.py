@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fabnode.remote.apply import Applied
     from tests.artifacts.server import Lie, Server
 
-CONTENT = b"#!/bin/sh\necho kubelet\n" * 5000
+CONTENT = b"#!/bin/sh\necho kubelet\n" * 20000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 # Without the other tool in sight: what each of them does alone.
