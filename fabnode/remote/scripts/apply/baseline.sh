@@ -6,7 +6,8 @@
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
 record_baseline() { # record_baseline FILE…: of which any shows that a deployment was here before
-	rm -f -- "$state/resetting" # a reset that was cut off ends where the host is made a node again
+	# A reset that was cut off ends where the host is made a node again.
+	rm -f -- "$state/resetting"
 	for file in "$state/baseline" "$state/stamps" "$@"; do
 		[ ! -e "$file" ] || return 0
 	done
