@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..util.families import Family
     from .configuration import Node
     from .schema import NodeEntry
-    from .sections import ArtifactSettings, CalicoSettings, ClusterSettings
+    from .sections import CalicoSettings, ClusterSettings
 
 Violation = tuple[KeyPath, str, str]
 
@@ -103,16 +103,6 @@ def node(settings: ClusterSettings, one: Node) -> Iterator[Violation]:
     if one.second_ip and one.kubelet.cloud_provider and minor not in able:
         message = f"needs Kubernetes 1.{able.since} or newer for nodes of two families"
         yield ("kubelet", "cloud_provider"), message, "give nodes an address of one family"
-
-
-def relay(artifacts: ArtifactSettings, found: list[Node]) -> Iterator[Violation]:
-    """Check that hosts can pass parts on to each other: by IPv4."""
-    if artifacts.distribution == "relay":
-        lacking = [one.name for one in found if 4 not in families_of(one.ips)]
-        if lacking:
-            message = f"hosts pass parts on by IPv4 alone, and {lacking[0]} has no such address"
-            hint = "use `distribution: push`, or pull"
-            yield ("artifacts", "distribution"), message, hint
 
 
 def calico(settings: ClusterSettings, one: CalicoSettings) -> Iterator[Violation]:

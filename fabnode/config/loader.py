@@ -155,7 +155,6 @@ class _Loader:
         if shape and settings:
             ready = [node for node in nodes.values() if node]
             self._add_all(cross_checks.registries(shape.images, settings, ready))
-            self._add_all(address_families.relay(shape.artifacts, ready))
         cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
             self._add_all(file_checks.artifacts(shape.artifacts, shape.calico))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
 from ..util.errors import FabnodeError
-from ..util.families import first_of_family
+from ..util.families import FAMILY_NAMES, first_of_family, in_url, shared_family
 from ..util.words import counted, megabytes
 from .part_travel import FETCHERS
 
@@ -53,13 +53,15 @@ class Relay:
 
     def __init__(self, config: Config, journal: Journal, nodes: Iterable[Node]) -> None:
         self._journal = journal
-        self._nodes = {node.name: node for node in nodes}
+        ips = {node.name: node.ips for node in nodes}
+        self._family = shared_family(ips.values())
+        self._addresses = {name: first_of_family(own, self._family) for name, own in ips.items()}
         self._state = config.paths.state
         self._port = config.artifacts.relay_port
         self._name = secrets.token_hex(4)
         self.token = secrets.token_hex(16)
         journal.secret(self.token)
-        self._choice = Distribution(list(self._nodes), config.artifacts.uplink_streams)
+        self._choice = Distribution(list(ips), config.artifacts.uplink_streams)
         self._lock = threading.Lock()
         self._over = False
         self._threads: list[threading.Thread] = []
@@ -74,7 +76,11 @@ class Relay:
         """Return the part of one host, which is used by one thread; None: nobody shares in it."""
         if self._over:
             return None
-        return HostCourse(self, host, fetches=bool(FETCHERS & facts.tools))
+        lacks = "" if FETCHERS & facts.tools else "neither curl nor wget"
+        if not self._addresses[host.name]:
+            self.update(lambda choice: choice.bar(host.name))
+            lacks = f"no {FAMILY_NAMES[self._family]} address, by which parts are passed on"
+        return HostCourse(self, host, lacks)
 
     def leave(self, name: str) -> None:
         """Let a node go, whatever became of it; the last one ends all servers."""
@@ -107,7 +113,11 @@ class Relay:
 
     def endpoint(self, name: str) -> str:
         """Return where a node serves."""
-        return f"{_address(self._nodes[name])}:{self._port}"
+        return f"{in_url(self.address(name))}:{self._port}"
+
+    def address(self, name: str) -> str:
+        """Return the address by which others of the run reach a node; empty: it has none."""
+        return self._addresses[name]
 
     def ask(self, question: Callable[[Distribution], R]) -> R:
         """Ask something about a host, such as its next step."""
@@ -151,16 +161,16 @@ class Relay:
                 " nothing more in this run"
             )
         elif why == "unreachable":
-            port = f"TCP {self._port}"
-            self.note(f"{name} does not reach {source} at {port}: it gets its parts elsewhere")
+            by = f"TCP {self._port}" + (" by IPv6" if self._family == 6 else "")
+            self.note(f"{name} does not reach {source} at {by}: it gets its parts elsewhere")
         else:
             self.note(f"{name} did not get a whole part from {source}: {text or 'it ended early'}")
 
     def start_server(self, host: Host) -> None:
         """Have a host serve, in a thread of its own."""
-        node = self._nodes[host.name]
-        peers = [_address(each) for each in self._nodes.values() if each.name != host.name]
-        offer = Offer(self._name, self.token, _address(node), self._port, peers, self._state)
+        own = self.address(host.name)
+        peers = [each for name, each in self._addresses.items() if each and name != host.name]
+        offer = Offer(self._name, self.token, own, self._port, peers, self._state)
         began = time.monotonic()
         up = threading.Event()
 
@@ -198,10 +208,10 @@ class Relay:
 class HostCourse:
     """One host's part in a relay: what `remote.payload` asks and tells."""
 
-    def __init__(self, relay: Relay, host: Host, *, fetches: bool) -> None:
+    def __init__(self, relay: Relay, host: Host, lacks: str) -> None:
         self._relay = relay
         self._host = host
-        self._fetches = fetches
+        self._lacks = lacks  # why it can't fetch; empty: it can
         self._begun = False
         self.passed = 0  # bytes that came from neighbours
         self._parts: dict[str, Part] = {}
@@ -224,11 +234,9 @@ class HostCourse:
     def enter(self, parts: Sequence[Part]) -> None:
         """Take part, with what the host needs."""
         self._parts = {part.sha256: part for part in parts}
-        if parts and not self._fetches:
-            self._relay.note(
-                f"{self._host.name} has neither curl nor wget: it gets its parts from here"
-            )
-        name, fetches = self._host.name, self._fetches
+        if parts and self._lacks:
+            self._relay.note(f"{self._host.name} has {self._lacks}: it gets its parts from here")
+        name, fetches = self._host.name, not self._lacks
         now = time.monotonic()
         self._relay.update(lambda choice: choice.enter(name, parts, now, fetches=fetches))
 
@@ -265,11 +273,6 @@ class HostCourse:
         if part := self._parts.get(sha256):
             self._relay.missed(self._host.name, part, why, text)
 
-    def endpoint(self, host: str) -> str:
-        """Return address and port of a neighbour."""
-        return self._relay.endpoint(host)
-
-
-def _address(node: Node) -> str:
-    """Return the address by which others reach a host: of IPv4, which the configuration checks."""
-    return first_of_family(node.ips, 4)
+    def way(self, host: str) -> tuple[str, str]:
+        """Return where a neighbour serves, and the address that it knows this host by."""
+        return self._relay.endpoint(host), self._relay.address(self._host.name)

@@ -57,8 +57,8 @@ class Course(Protocol):
     def missed(self, sha256: str, why: Miss, text: str) -> None:
         """Note what the host says: a part did not come."""
 
-    def endpoint(self, host: str) -> str:
-        """Return address and port of a neighbour."""
+    def way(self, host: str) -> tuple[str, str]:
+        """Return where a neighbour serves, `ADDRESS:PORT`, and the own address to ask it from."""
 
 
 def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
@@ -122,7 +122,7 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
     while not isinstance(step := course.next(), Done):
         if isinstance(step, Fetch):
             # All orders that there are: none of them waits for a piece to be sent.
-            yield from order("fetch", step.parts, course.endpoint(step.source), shared=step.shared)
+            yield from order("fetch", step.parts, *course.way(step.source), shared=step.shared)
             continue
         if isinstance(step, Send):
             sent = step

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
+from ..util.families import family_of, in_url
 from ..util.sanitize import clean, last_lines
 from .script_assembly import assemble
 
@@ -42,7 +43,8 @@ class Offer:
     What a host serves, and to whom.
 
     :param name: of the run, on hosts; a word. :param token: what receivers have to name.
-    :param peers: IPv4 addresses of receivers; all others are refused.
+    :param address: its own, on which alone it listens.
+    :param peers: addresses of receivers, of the same family; all others are refused.
     :param state: fabnode's folder on the host.
     """
 
@@ -61,7 +63,7 @@ class Offer:
     @property
     def endpoint(self) -> str:
         """Where it listens."""
-        return f"{self.address}:{self.port}"
+        return f"{in_url(self.address)}:{self.port}"
 
 
 def folder(state: str, name: str) -> str:
@@ -115,12 +117,14 @@ def serve(
 
 def program(offer: Offer) -> bytes:
     """Return the program that serves: values, then the text of `scripts/relay`."""
+    six = family_of(offer.address) == 6
     values: Mapping[str, object] = {
         "state": offer.state,
         "folder": offer.folder,
         "unit": f"fabnode-relay-{offer.name}.service",
-        "address": offer.address,
-        "port": offer.port,
+        "endpoint": offer.endpoint,
+        "protocol": "AF_INET6" if six else "AF_INET",
+        "table": "tcp6" if six else "tcp",
         "seconds": SECONDS,
         "peers": " ".join(offer.peers),
         "peers_seen": " ".join(map(seen, offer.peers)),
@@ -133,5 +137,11 @@ def program(offer: Offer) -> bytes:
 
 
 def seen(address: str) -> str:
-    """Return an address as /proc/net/tcp shows it on little-endian machines: `0B63630A`."""
-    return IPv4Address(address).packed[::-1].hex().upper()
+    """
+    Return an address as /proc/net/tcp and tcp6 show it on little-endian machines: `0B63630A`.
+
+    Both write words of 32 bits (linux net/ipv4/tcp_ipv4.c, net/ipv6/tcp_ipv6.c, `get_tcp6_sock`).
+    """
+    packed = ip_address(address).packed
+    words = (packed[start : start + 4] for start in range(0, len(packed), 4))
+    return "".join(word[::-1].hex() for word in words).upper()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 Family = Literal[4, 6]
 
@@ -36,6 +37,20 @@ def families_of(texts: Iterable[str]) -> tuple[Family, ...]:
 def first_of_family(texts: Iterable[str], wanted: Family) -> str:
     """Return the first address or network of a family; empty: there is none."""
     return next((text for text in texts if family_of(text) == wanted), "")
+
+
+def shared_family(texts: Iterable[Collection[str]]) -> Family:
+    """
+    Return the family by which members reach each other.
+
+    Of those that all have it is the one that most have first.
+
+    :param texts: of each member its addresses, the preferred one first; of one member at least.
+    """
+    own = [families_of(each) for each in texts]
+    firsts = Counter(found[0] for found in own)
+    common = set(firsts).intersection(*own) or set(firsts)
+    return max(common, key=lambda one: (firsts[one], one == own[0][0]))
 
 
 def join_family_names(found: Iterable[Family]) -> str:

@@ -18,7 +18,7 @@ from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, Image
 from fabnode.remote.relay_choice import Done, Fetch, Part, Send, Wait
 from fabnode.ssh.errors import ConnectionLostError
-from tests.support import make_config, wait_for
+from tests.support import DUAL, IPV6, make_config, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ def test_a_host_serves_the_other_and_the_end_says_what_was_sent(
     relay: Relay, servers: Servers, journal: Journal
 ) -> None:
     first, second = passed_on(relay)
-    assert second.endpoint("n1") == "192.0.2.11:10280"
+    assert second.way("n1") == ("192.0.2.11:10280", "192.0.2.12")
     second.held(A.sha256, shared=False)
     assert (first.passed, second.passed) == (0, A.size)
     assert first.next() == second.next() == Done()
@@ -136,6 +136,78 @@ def test_a_host_serves_the_other_and_the_end_says_what_was_sent(
         "parts for 2 hosts: 3 MB sent from here, 3 MB passed on from host to host"
     ]
     assert relay.course(cast("Host", Named("n1")), Facts()) is None, "nobody is left to share"
+
+
+def relay_of(tmp_path: Path, journal: Journal, *ips: str) -> Relay:
+    """Return a relay of nodes with these addresses, where the cluster has both families."""
+    nodes = [
+        {"name": f"n{n}", "address": f"n{n}.example.org", "ip": ip} for n, ip in enumerate(ips, 1)
+    ]
+    changes = IPV6 if "192" not in ips[0] else DUAL
+    relays = {"distribution": "relay", "uplink_streams": 1}
+    config = make_config(tmp_path, **{**changes, "nodes": nodes, "artifacts": relays})
+    return Relay(config, journal, config.nodes)
+
+
+@pytest.mark.parametrize(
+    ("ips", "ways"),
+    [
+        (
+            ["2001:db8::11", "2001:db8::12"],
+            ("[2001:db8::11]:10280", "2001:db8::12"),
+        ),
+        (
+            ["192.0.2.11,2001:db8::11", "192.0.2.12,2001:db8::12"],
+            ("192.0.2.11:10280", "192.0.2.12"),
+        ),
+        (
+            ["2001:db8::11,192.0.2.11", "2001:db8::12,192.0.2.12"],
+            ("[2001:db8::11]:10280", "2001:db8::12"),
+        ),
+        (  # of nodes that differ, as most of them have it
+            ["192.0.2.11,2001:db8::11", "2001:db8::12,192.0.2.12", "2001:db8::13,192.0.2.13"],
+            ("[2001:db8::11]:10280", "2001:db8::12"),
+        ),
+        (
+            ["2001:db8::11,192.0.2.11", "192.0.2.12,2001:db8::12"],
+            ("[2001:db8::11]:10280", "2001:db8::12"),
+        ),
+    ],
+)
+def test_parts_go_by_the_family_that_nodes_have_first(
+    servers: Servers, journal: Journal, tmp_path: Path, ips: list[str], ways: tuple[str, str]
+) -> None:
+    with relay_of(tmp_path, journal, *ips) as relay:
+        _, second = passed_on(relay)
+        assert second.way("n1") == ways
+        for name in ("n1", "n2", "n3")[: len(ips)]:
+            relay.leave(name)
+    (offer,) = servers.offers
+    assert offer.endpoint == ways[0]
+    assert offer.peers[0] == ways[1]
+    assert len(offer.peers) == len(ips) - 1
+
+
+def test_a_host_without_an_address_of_that_family_gets_its_stream_and_is_named(
+    servers: Servers, journal: Journal, tmp_path: Path
+) -> None:
+    """No configuration has such nodes; whoever uses fabnode as a library may."""
+    config = make_config(tmp_path, **DUAL, artifacts={"distribution": "relay"})
+    nodes = [
+        replace(node, ip=ip, second_ip="")
+        for node, ip in zip(config.nodes, ("192.0.2.11", "2001:db8::12"), strict=False)
+    ]
+    with Relay(config, journal, nodes) as relay:
+        second = course(relay, "n2")
+        assert step(second) == Send((A,))
+        first = course(relay, "n1")
+        assert step(first) == Send((A,))
+        for name in ("n1", "n2"):
+            relay.leave(name)
+    assert [offer.address for offer in servers.offers] == ["192.0.2.11"]
+    assert notes(journal)[0] == (
+        "n2 has no IPv4 address, by which parts are passed on: it gets its parts from here"
+    )
 
 
 def test_its_token_is_in_no_journal(relay: Relay, journal: Journal) -> None:

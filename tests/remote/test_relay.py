@@ -28,6 +28,7 @@ from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, W
 from fabnode.remote.relay_server import Offer, folder, seen, serve
 from fabnode.remote.script_assembly import assemble
 from fabnode.ssh.exec import Result
+from fabnode.util.families import family_of
 from tests import attacks
 from tests.support import wait_for
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from fabnode.remote.apply import Applied
     from fabnode.remote.relay_choice import Miss, Step
+    from fabnode.util.families import Family
 
 pytestmark = [
     pytest.mark.attack,
@@ -49,6 +51,7 @@ pytestmark = [
 ]
 
 PORT = 10280
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _TAKEN = itertools.count()
 
 
@@ -56,6 +59,11 @@ def _address(number: int) -> str:
     """Return an address of this test's own: others may run beside it, their servers still end."""
     own = os.getpid() % 16000
     return f"127.{64 + own // 250}.{own % 250}.{2 + (next(_TAKEN) + number) % 250}"
+
+
+def _port(number: int) -> int:
+    """Return a port of this test's own: of IPv6 the loopback has one address alone."""
+    return 10300 + os.getpid() % 200 * 100 + (next(_TAKEN) + number) % 100
 
 
 RUN = "5eed"
@@ -73,11 +81,14 @@ esac"""
 class Neighbour(Node):
     """A host with an address of its own on the loopback, fed while it works."""
 
-    def __init__(self, folder: Path, shell: list[str], number: int, packer: Packer) -> None:
+    def __init__(
+        self, folder: Path, shell: list[str], number: int, packer: Packer, family: Family = 4
+    ) -> None:
         folder.mkdir()
         super().__init__(folder, shell)
         self.name = f"n{number}"
-        self.address = _address(number)
+        self.address = _address(number) if family == 4 else "::1"
+        self.port = PORT if family == 4 else _port(number)
         self.packer = packer
         self.pid = folder / "unit.pid"
         self.log = folder / "unit.log"
@@ -136,7 +147,8 @@ class Neighbour(Node):
             os.killpg(int(self.pid.read_text()), signal.SIGKILL)
 
     def offer(self, **changes: object) -> Offer:
-        whole = Offer(RUN, "secret", self.address, PORT, ("127.0.0.1",), str(self.state))
+        peers = (LOOPBACK[family_of(self.address)],)
+        whole = Offer(RUN, "secret", self.address, self.port, peers, str(self.state))
         return replace(whole, **changes)  # type: ignore[arg-type]
 
 
@@ -190,16 +202,16 @@ class Way:
             source = self._group.choice.missed(self._node.name, sha256, why)
         self.misses.append((why, f"{source}: {text}"))
 
-    def endpoint(self, host: str) -> str:
-        return f"{self._group.nodes[host].address}:{PORT}"
+    def way(self, host: str) -> tuple[str, str]:
+        return self._group.nodes[host].offer().endpoint, self._node.address
 
 
 class Group:
     """Hosts of one run."""
 
-    def __init__(self, tmp_path: Path, shell: list[str], count: int) -> None:
+    def __init__(self, tmp_path: Path, shell: list[str], family: Family) -> None:
         self.packer = Packer(tmp_path / "packed")
-        made = [Neighbour(tmp_path / f"n{n}", shell, n, self.packer) for n in range(1, count + 1)]
+        made = [Neighbour(tmp_path / f"n{n}", shell, n, self.packer, family) for n in range(1, 4)]
         self.nodes = {node.name: node for node in made}
         self.choice = Distribution(list(self.nodes), 2)
         self.ways = {node.name: Way(self, node) for node in made}
@@ -218,7 +230,8 @@ class Group:
                 with self.lock:
                     self.choice.made(node.name)
 
-            self.ends[node.name] = serve(node, node.offer(), made, up, lambda: self.wanted)
+            offer = node.offer(peers=[each.address for each in self.nodes.values()])
+            self.ends[node.name] = serve(node, offer, made, up, lambda: self.wanted)
             with self.lock:
                 self.choice.bar(node.name)
 
@@ -258,9 +271,11 @@ class Group:
             assert not thread.is_alive()
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=[*SHELLS, 6])
 def group(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Group]:
-    made = Group(tmp_path, request.param, 3)
+    """Return three hosts, of each shell, and of IPv6."""
+    six = request.param == 6
+    made = Group(tmp_path, ["sh"] if six else request.param, 6 if six else 4)
     yield made
     made.end()
     for node in made.nodes.values():
@@ -310,11 +325,17 @@ def test_a_large_part_comes_in_pieces(
 # --- neighbours that fail or lie ------------------------------------------------------------------
 
 
+def listener(node: Neighbour) -> socket.socket:
+    """Take a host's address and port, before its server does."""
+    kind = socket.AF_INET if family_of(node.address) == 4 else socket.AF_INET6
+    return socket.create_server((node.address, node.port), family=kind)
+
+
 class Liar:
     """A neighbour that answers each connection with what a test says, in place of n1's server."""
 
-    def __init__(self, address: str, answer: Callable[[socket.socket], None]) -> None:
-        self._listener = socket.create_server((address, PORT))
+    def __init__(self, node: Neighbour, answer: Callable[[socket.socket], None]) -> None:
+        self._listener = listener(node)
         self._answer = answer
         self.asked = 0
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -374,7 +395,7 @@ def test_what_a_neighbour_lies_is_refused_and_sent_by_the_deployer(
     group: Group, sources: list[Path], lie: str
 ) -> None:
     answer, state = LIES[lie]
-    liar = Liar(group.nodes["n1"].address, answer)
+    liar = Liar(group.nodes["n1"], answer)
     claim_all(group, "n1", sources)
     try:
         group.apply("n2", *binaries(group.nodes["n2"], sources))
@@ -423,7 +444,7 @@ def test_of_parts_that_come_together_each_is_judged_alone(
 ) -> None:
     packed = [group.packer.packed(s, sha(s.read_bytes()), ".zst").read_bytes() for s in sources]
     answer = b"".join((*packed[:2], bytes(len(packed[2])), *packed[3:]))
-    liar = Liar(group.nodes["n1"].address, lambda c: c.sendall(whole(answer)))
+    liar = Liar(group.nodes["n1"], lambda c: c.sendall(whole(answer)))
     claim_all(group, "n1", sources)
     try:
         group.apply("n2", *binaries(group.nodes["n2"], sources))
@@ -458,7 +479,7 @@ def test_a_neighbour_that_drips_has_its_time(
             connection.sendall(b"x" * 2000)
             time.sleep(0.1)
 
-    liar = Liar(group.nodes["n1"].address, drip)
+    liar = Liar(group.nodes["n1"], drip)
     claim_all(group, "n1", sources)
     began = time.monotonic()
     try:
@@ -515,14 +536,14 @@ def test_a_host_without_systemd_run_serves_nobody_and_gets_all(
 
 
 def test_a_port_that_is_taken_is_a_sentence(group: Group, sources: list[Path]) -> None:
-    taken = [socket.create_server((node.address, PORT)) for node in group.nodes.values()]
+    taken = [listener(node) for node in group.nodes.values()]
     try:
         group.together(lambda node: binaries(node, sources))
     finally:
-        for listener in taken:
-            listener.close()
-    address = group.nodes["n1"].address
-    assert group.ends["n1"] == f"something else listens on {address}:{PORT}"
+        for each in taken:
+            each.close()
+    endpoint = group.nodes["n1"].offer().endpoint
+    assert group.ends["n1"] == f"something else listens on {endpoint}"
     assert {s for way in group.ways.values() for s in way.sources} == {""}
 
 
@@ -534,7 +555,7 @@ class Serving:
 
     def __init__(self, node: Neighbour, **changes: object) -> None:
         self.node = node
-        node.state.mkdir(mode=0o700)
+        node.state.mkdir(mode=0o700, exist_ok=True)
         self.content = os.urandom(50_000)
         self.part = sha(self.content)
         self.wanted = True
@@ -552,12 +573,13 @@ class Serving:
         assert self.up.wait(20), self.end
         (Path(offer.folder) / "parts" / self.part).write_bytes(self.content)
 
-    def ask(self, path: str, source: str = "127.0.0.1") -> bytes:
+    def ask(self, path: str, source: str = "") -> bytes:
         return self.say(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), source)
 
-    def say(self, request: bytes, source: str = "127.0.0.1") -> bytes:
-        address = (self.node.address, PORT)
-        with socket.create_connection(address, 15, source_address=(source, 0)) as asking:
+    def say(self, request: bytes, source: str = "") -> bytes:
+        address = (self.node.address, self.node.port)
+        own = source or LOOPBACK[family_of(self.node.address)]
+        with socket.create_connection(address, 15, source_address=(own, 0)) as asking:
             answer = b""
             with suppress(ConnectionError):  # whom it does not know it hangs up on at once
                 asking.sendall(request)
@@ -602,7 +624,12 @@ def test_without_the_token_nobody_gets_anything(server: Serving, token: str) -> 
 
 def test_a_stranger_is_not_even_read(server: Serving) -> None:
     attacks.tried()
-    assert server.ask(f"/secret/{server.part}", source="127.0.0.9") == b""
+    if server.node.address == "::1":  # nobody else is here, so whom it knows is another
+        server.stop()
+        server = Serving(server.node, peers=("2001:db8::9",))
+    strange = "127.0.0.9" if server.node.port == PORT else "::1"
+    assert server.ask(f"/secret/{server.part}", source=strange) == b""
+    server.stop()
 
 
 @pytest.mark.parametrize(
@@ -675,7 +702,8 @@ def test_a_server_is_asked_of_systemd_with_no_more_rights_than_it_needs(server: 
         f"TemporaryFileSystem={server.node.state}:ro",
         f"BindReadOnlyPaths={server.node.state}/relay.{RUN} ",
         "IPAddressDeny=any",
-        "IPAddressAllow=127.0.0.1",
+        f"IPAddressAllow={LOOPBACK[family_of(server.node.address)]} ",
+        f"RestrictAddressFamilies={'AF_INET' if server.node.port == PORT else 'AF_INET6'} ",
         "RuntimeMaxSec=3600",
     ):
         assert f"-p {wanted}" in call
@@ -709,5 +737,14 @@ def test_a_folder_that_others_may_change_is_not_served_from(group: Group) -> Non
     assert why == f"{node.state} is not root's alone"
 
 
-def test_addresses_are_compared_as_the_kernel_shows_them() -> None:
-    assert seen("10.99.0.11") == "0B00630A"
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("10.99.0.11", "0B00630A"),
+        ("::1", "00000000000000000000000001000000"),
+        ("fd00::2", "000000FD000000000000000002000000"),
+        ("2001:db8:1234:5678:9abc:def0:1122:3344", "B80D012078563412F0DEBC9A44332211"),
+    ],
+)
+def test_addresses_are_compared_as_the_kernel_shows_them(address: str, shown: str) -> None:
+    assert seen(address) == shown

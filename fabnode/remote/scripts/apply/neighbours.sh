@@ -1,7 +1,7 @@
 # Parts that neighbours pass on: fetched beside the actions, and checked before anything uses them.
 #
-# The deployer's orders come as members o1, o2, … of the payload: `fetch FOLDER ADDRESS:PORT LOT…`, of parts
-# that come by one connection, and `take FOLDER LOT…`, of parts that came as members SHA256.1 to SHA256.PIECES.
+# The deployer's orders come as members o1, o2, … of the payload: `fetch FOLDER ADDRESS:PORT OWN LOT…`, of
+# parts that come by one connection, from this host's address OWN, and `take FOLDER LOT…`, of parts that came as members SHA256.1 to SHA256.PIECES.
 # FOLDER is the one from where this host serves them, or `-`. A LOT is SHA256:SIZE:PIECES:MEMBER,MEMBER…: a
 # part becomes these members once its size and digest are right.
 #
@@ -70,16 +70,16 @@ take_parts() { # take_parts take FOLDER LOT…
 	done
 }
 
-fetch_parts() { # fetch_parts fetch FOLDER ADDRESS:PORT LOT…
-	shared=$2 from=$3 came=o$order.came path='' total=0
-	shift 3
+fetch_parts() { # fetch_parts fetch FOLDER ADDRESS:PORT OWN LOT…
+	shared=$2 from=$3 own=$4 came=o$order.came path='' total=0
+	shift 4
 	for lot; do
 		read_lot "$lot"
 		path=$path/$part total=$((total + expected))
 	done
 	# Neither holds the connection open when this run ends before them.
 	{
-		ask_neighbour "http://$from/$word$path" $((most_time + total / 262144))
+		ask_neighbour "http://$from/$word$path" "$own" $((most_time + total / 262144))
 		echo $? >"$came.status"
 	} 2>"$came.why" | head -c $((total + 1)) >"$came" 2>/dev/null # no neighbour can fill the disk
 	read -r status <"$came.status" || status=1
@@ -110,13 +110,14 @@ as_nobody() { # as_nobody PROGRAM ARGUMENT…: what parses a neighbour's words h
 	fi
 }
 
-ask_neighbour() { # ask_neighbour URL SECONDS: what it answers; nobody else is asked, whatever it says
+ask_neighbour() { # ask_neighbour URL OWN SECONDS: what it answers; nobody else is asked, whatever it says
+	# By the address that neighbours know: a host has several, of IPv6 above all, and the kernel takes any.
 	# The token is no argument, which other users could read.
 	if has curl; then
-		printf 'url = "%s"\n' "$1" | as_nobody curl -q -K - -fsS --proto =http --noproxy '*' --connect-timeout $most_wait \
-			--speed-limit 16384 --speed-time $most_stall --max-time "$2"
+		printf 'url = "%s"\n' "$1" | as_nobody curl -q -g -K - -fsS --interface "host!$2" --proto =http --noproxy '*' --connect-timeout $most_wait \
+			--speed-limit 16384 --speed-time $most_stall --max-time "$3"
 	else
-		printf '%s\n' "$1" | as_nobody timeout "$2" wget -q -O - -i - -t 1 -T $most_stall --connect-timeout=$most_wait --no-proxy --max-redirect=0
+		printf '%s\n' "$1" | as_nobody timeout "$3" wget -q -O - -i - --bind-address="$2" -t 1 -T $most_stall --connect-timeout=$most_wait --no-proxy --max-redirect=0
 	fi
 }
 

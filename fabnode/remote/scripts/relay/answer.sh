@@ -4,14 +4,15 @@
 # its own that can read nothing but parts, and what its peer says is compared, never executed or opened as
 # a path.
 #
-# Arguments: the folder of parts, the token's sha256, and the peers as /proc/net/tcp shows addresses.
+# Arguments: the folder of parts, the token's sha256, `tcp` or `tcp6`, and the peers as that file of /proc/net
+# shows addresses.
 # shellcheck shell=sh
 
 set -uf
 LC_ALL=C
 export LC_ALL
-parts=$1 promised=$2
-shift 2
+parts=$1 promised=$2 table=$3
+shift 3
 
 reply() { # reply STATUS SIZE
 	printf 'HTTP/1.0 %s\r\nContent-Length: %s\r\nConnection: close\r\n\r\n' "$1" "$2"
@@ -21,7 +22,7 @@ reply() { # reply STATUS SIZE
 inode=$(readlink /proc/self/fd/0)
 inode=${inode#"socket:["}
 inode=${inode%"]"}
-peer=$(awk -v inode="$inode" '$10 == inode { sub(/:.*/, "", $3); print $3; exit }' /proc/self/net/tcp)
+peer=$(awk -v inode="$inode" '$10 == inode { sub(/:.*/, "", $3); print $3; exit }' "/proc/self/net/$table")
 case " $* " in
 *" ${peer:-nobody} "*) ;;
 *) exit 1 ;;

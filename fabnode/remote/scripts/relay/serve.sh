@@ -3,9 +3,10 @@
 # What listens is systemd-socket-activate in a transient unit that can do nothing but read the parts. The
 # unit has an end of its own, should this program be killed.
 #
-# Set before it: state, folder (below it, this run's), unit, address, port, seconds (the longest it may
-# last), peers (addresses), peers_seen (the same as /proc/net/tcp shows them), listening (so is ours),
-# promised (the token's sha256), answer (the program that answers).
+# Set before it: state, folder (below it, this run's), unit, endpoint (address and port), protocol (AF_INET or
+# AF_INET6), table (tcp or tcp6, of /proc/net), seconds (the longest it may last), peers (addresses), peers_seen
+# (the same as that table shows them), listening (so is ours), promised (the token's sha256), answer (the
+# program that answers).
 #
 # Records: `made`, once parts can be kept there; `serving WHO`, of what keeps strangers out: kernel or
 # script; `refused WHY`.
@@ -32,7 +33,7 @@ refuse() {
 }
 
 is_listening() {
-	awk -v here="$listening" '$2 == here && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp
+	awk -v here="$listening" '$2 == here && $4 == "0A" { found = 1 } END { exit !found }' "/proc/net/$table" 2>/dev/null
 }
 
 remove_leftovers() { # of runs that were killed with all their processes; a run that lives holds its lock
@@ -57,7 +58,7 @@ serve_parts() {
 	done
 	is_own_state "$state" || refuse "$state is not root's alone"
 	remove_leftovers
-	! is_listening || refuse "something else listens on $address:$port"
+	! is_listening || refuse "something else listens on $endpoint"
 	trap stop_serving EXIT
 	trap 'exit 143' HUP INT PIPE TERM
 	mkdir "$folder" && cd "$folder" && mkdir parts && printf %s "$answer" >"$folder/answer" || refuse "$folder can't be written"
@@ -73,11 +74,11 @@ serve_parts() {
 		-p CapabilityBoundingSet= -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes \
 		-p PrivateTmp=yes -p PrivateDevices=yes -p ProtectKernelTunables=yes -p ProtectKernelModules=yes \
 		-p ProtectControlGroups=yes -p RestrictNamespaces=yes -p RestrictRealtime=yes -p LockPersonality=yes \
-		-p MemoryDenyWriteExecute=yes -p RestrictAddressFamilies=AF_INET -p SystemCallArchitectures=native \
+		-p MemoryDenyWriteExecute=yes -p RestrictAddressFamilies="$protocol" -p SystemCallArchitectures=native \
 		-p TemporaryFileSystem="$state:ro" -p BindReadOnlyPaths="$folder" \
 		-p IPAddressDeny=any -p IPAddressAllow="$peers" -p TasksMax=1024 -p LimitCORE=0 \
-		-- "$(command -v systemd-socket-activate)" --accept --inetd --listen="$address:$port" \
-		/bin/sh "$folder/answer" "$folder/parts" "$promised" $peers_seen >why 2>&1 </dev/null ||
+		-- "$(command -v systemd-socket-activate)" --accept --inetd --listen="$endpoint" \
+		/bin/sh "$folder/answer" "$folder/parts" "$promised" "$table" $peers_seen >why 2>&1 </dev/null ||
 		refuse "systemd-run: $(tail -n 1 why | cut -c 1-200)"
 	turns=0
 	# Somebody else may listen there by now: the unit has to be up a moment later as well.
