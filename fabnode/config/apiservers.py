@@ -29,14 +29,22 @@ if TYPE_CHECKING:
 BALANCER = f"https://{BALANCER_ADDRESS}:{BALANCER_PORT}"
 SERVER_NAME = "kubernetes.default.svc"
 
+_BY_WHICH = "write the addresses by which nodes reach the apiservers"
 _DEFAULT_PORT = 443
 _MOST = 16  # a control plane has three or five
 
 
 def endpoint(url: str) -> tuple[str, int]:
-    """Return host and port of an apiserver's URL."""
+    """
+    Return host and port of an apiserver's URL.
+
+    An address of IPv6, which may be written in many ways, has one here (RFC 5952).
+
+    :raises ValueError: it is no URL.
+    """
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _DEFAULT_PORT
+    host = parts.hostname or ""
+    return str(ip_address(host)) if is_address(host) else host, parts.port or _DEFAULT_PORT
 
 
 def _single(urls: tuple[str, ...]) -> str | tuple[str, ...]:
@@ -70,12 +78,24 @@ Apiservers = Annotated[
 """One URL, or a list of them; a list of one is that one."""
 
 
+def _unfit(url: str) -> str:
+    """Return why no node gets to a URL's address; empty: one may, or it is a name."""
+    host = endpoint(url)[0]
+    if not is_address(host):
+        return ""
+    if ip_address(host).is_link_local:
+        return "is a link-local address, which means nothing without an interface"
+    if ip_address(host).is_unspecified or ip_address(host).is_multicast:
+        return "is no address of one host among others"
+    return ""
+
+
 def violations(urls: Sequence[str], version: Release) -> list[tuple[KeyPath, str, str]]:
-    """Return what is wrong with a list of several: path of the key, what, and what to do."""
-    if len(urls) < 2:
-        return []
+    """Return what is wrong with one or a list of several: path of the key, what, what to do."""
     key: KeyPath = ("cluster", "apiserver")
     found: list[tuple[KeyPath, str, str]] = []
+    if len(urls) < 2:
+        return [(key, f"{url} {why}", _BY_WHICH) for url in urls if (why := _unfit(url))]
     port = endpoint(urls[0])[1]
     seen: dict[tuple[str, int], int] = {}
     for index, url in enumerate(urls):
@@ -94,8 +114,9 @@ def violations(urls: Sequence[str], version: Release) -> list[tuple[KeyPath, str
             )
             found.append((path, message, hint))
         elif ip_address(host).is_loopback:
-            message = f"{host} is each node itself"
-            found.append((path, message, "write the addresses by which nodes reach the apiservers"))
+            found.append((path, f"{host} is each node itself", _BY_WHICH))
+        elif why := _unfit(url):
+            found.append((path, f"{host} {why}", _BY_WHICH))
         seen.setdefault((host, its), index)
     able = matrix().kubelet.server_names
     if version.minor not in able:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..config.apiservers import endpoint
+from ..config.sections import ClusterSettings
 from ..node import layout, other_credentials
 from ..pki.certificates import ProblemKind, problem, read
 from ..util.pem import certificates
@@ -48,7 +50,7 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
                 f"where this host is that node, call it {node} in the configuration;"
                 " else remove it from the cluster first",
             )
-    elif server and server not in _known_servers(inputs) and not _trusts_ours(inputs):
+    elif server and not _is_known(server, inputs.config.cluster) and not _trusts_ours(inputs):
         yield Finding("error", f"its kubelet was set up for {server}", fix)
     for each in others:
         fault = problem(each.certificate, inputs.config.ca_pem, inputs.now)
@@ -61,9 +63,12 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
             )
 
 
-def _known_servers(inputs: Inputs) -> tuple[str, ...]:
-    """Return URLs by which this cluster's API was reached, or is to be."""
-    return (inputs.config.cluster.server, *inputs.config.cluster.apiservers)
+def _is_known(server: str, cluster: ClusterSettings) -> bool:
+    """Return whether a URL is one of this cluster's API, however it is written."""
+    try:
+        return endpoint(server) in {endpoint(cluster.server), *cluster.endpoints}
+    except ValueError:  # what a host has there may be anything
+        return False
 
 
 def _trusts_ours(inputs: Inputs) -> bool:

@@ -190,6 +190,37 @@ def test_what_is_right_is_taken(overrides: dict[str, Any]) -> None:
             ["cluster.apiserver[0]: ::1 is each node itself; write the addresses by which nodes reach the apiservers"],
         ),
         (
+            ipv6(cluster={"apiserver": ["https://[fe80::1]:6443", "https://[2001:db8::2]:6443", "https://[ff02::1]:6443"]}),
+            [
+                "cluster.apiserver[0]: fe80::1 is a link-local address, which means nothing without an interface; write the addresses by which nodes reach the apiservers",
+                "cluster.apiserver[2]: ff02::1 is no address of one host among others; write the addresses by which nodes reach the apiservers",
+            ],
+        ),
+        (
+            ipv6(cluster={"apiserver": "https://[fe80::1]:6443"}),
+            ["cluster.apiserver: https://[fe80::1]:6443 is a link-local address, which means nothing without an interface; write the addresses by which nodes reach the apiservers"],
+        ),
+        (
+            ipv6(cluster={"apiserver": "https://[::]:6443"}),
+            ["cluster.apiserver: https://[::]:6443 is no address of one host among others; write the addresses by which nodes reach the apiservers"],
+        ),
+        (
+            ipv6(cluster={"apiserver": "https://[fe80::1%eth0]:6443"}),
+            ["cluster.apiserver: must be an https URL without a path, such as https://10.0.0.1:6443, got 'https://[fe80::1%eth0]:6443'"],
+        ),
+        (
+            ipv6(cluster={"apiserver": ["https://[2001:db8::1]:6443", "https://[2001:DB8:0::1]:6443"]}),
+            ["cluster.apiserver[1]: https://[2001:DB8:0::1]:6443 is in the list already; name each apiserver once"],
+        ),
+        (
+            ipv6(cluster={"apiserver": ["https://[2001:db8::1]:6443", "https://[2001:db8::2]"]}),
+            ["cluster.apiserver[1]: https://[2001:db8::2] has port 443, and https://[2001:db8::1]:6443 has 6443; the apiservers of one cluster listen on one port"],
+        ),
+        (
+            ipv6(cluster={"apiserver": ["https://2001:db8::1", "https://[2001:db8::2]"]}),
+            ["cluster.apiserver[0]: must be an https URL without a path, such as https://10.0.0.1:6443, got 'https://2001:db8::1'; an IPv6 address stands in brackets: https://[2001:db8::1]:6443"],
+        ),
+        (
             {"cluster": {"service_cidr": 10}},
             ["cluster.service_cidr: must be text, got 10; put it in quotes: \"10\""],
         ),

@@ -23,6 +23,7 @@ from tests.support import make_config
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SIX = [f"https://[2001:db8::{n}]:6443" for n in (1, 2, 3)]
 LIST = [f"https://192.0.2.{n}:6443" for n in (1, 2, 3)]
 
 
@@ -174,6 +175,8 @@ def test_one_apiserver_is_asked_once(servers: Callable[..., Servers]) -> None:
     [
         (LIST[1], LIST, (LIST[0], LIST[2])),
         ("https://192.0.2.1:6443/", LIST, (LIST[1], LIST[2])),
+        ("https://[2001:DB8:0::2]:6443", SIX, (SIX[0], SIX[2])),
+        (SIX[0], ["https://[2001:db8:0:0::1]:6443", *SIX[1:]], tuple(SIX[1:])),
         ("https://lb.example:6443", LIST, ()),  # a balancer knows what is behind it
         (LIST[0], LIST[0], ()),
     ],

@@ -19,7 +19,7 @@ from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import balancer, bootstrap_kubeconfig, kubelet, proxy
 from fabnode.steps.checks import node_services
 from fabnode.steps.order import NODE_STEPS
-from tests.support import certificate, make_config
+from tests.support import DUAL, IPV6, certificate, make_config
 
 from .support import make_inputs
 
@@ -74,6 +74,34 @@ def test_all_apiservers_stand_in_the_balancers_configuration() -> None:
     assert "bind 127.0.0.1:6444\n" in text
     assert f"verify required ca-file {layout.CA} verifyhost {NAME}" in text
     assert "option httpchk GET /readyz" in text
+
+
+def test_apiservers_of_ipv6_stand_in_brackets_each_once_and_by_one_name() -> None:
+    """HAProxy 2.6 takes names with colons, and reads what follows the last one as the port."""
+    urls = ["https://[2001:DB8:0::2]:6443", "https://[2001:db8::1]:6443", "https://192.0.2.3:6443"]
+    overrides = {**DUAL, "cluster": {**DUAL["cluster"], "apiserver": urls}}
+    text = texts(make_inputs(make_config(**overrides)))[layout.BALANCER_CONFIG]
+    servers = sorted(line for line in text.splitlines() if line.startswith("  server "))
+    assert servers == [
+        "  server 192.0.2.3 192.0.2.3:6443",
+        "  server 2001:db8::1 [2001:db8::1]:6443",
+        "  server 2001:db8::2 [2001:db8::2]:6443",
+    ]
+    assert "bind 127.0.0.1:6444\n" in text  # which hosts of IPv6 alone have as well
+    assert f"verifyhost {NAME} check-sni {NAME} " in text
+
+
+def test_another_spelling_of_an_address_changes_no_balancer() -> None:
+    one, other = (
+        texts(
+            make_inputs(make_config(**{**IPV6, "cluster": {**IPV6["cluster"], "apiserver": urls}}))
+        )
+        for urls in (
+            ["https://[2001:db8::1]:6443", "https://[2001:db8::2]:6443"],
+            ["https://[2001:db8:0::2]:6443", "https://[2001:DB8::1]:6443"],
+        )
+    )
+    assert one == other
 
 
 def test_the_balancer_starts_before_what_goes_by_it() -> None:

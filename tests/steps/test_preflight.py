@@ -16,7 +16,7 @@ from fabnode.releases.version import Release
 from fabnode.steps.environment import MIB, room
 from fabnode.steps.finding import Finding
 from fabnode.steps.preflight import Surroundings, findings
-from tests.support import authority, certificate, make_config, pem
+from tests.support import IPV6, authority, certificate, make_config, pem
 
 from .support import assert_finding, make_inputs
 
@@ -365,6 +365,9 @@ OTHER_SERVER = "https://other:6443"
         (OTHER_NODE, "", EXPIRED, "its kubelet has joined as system:node:n9"),
         ("rubbish", "", TODAY, ""),
         ("rubbish", OTHER_SERVER, TODAY, "its kubelet was set up for https://other:6443"),
+        ("", "https://192.0.2.1:6443/", TODAY, ""),
+        ("", "https://[::1", TODAY, "its kubelet was set up for https://[::1"),
+        ("", "https://192.0.2.1:x", TODAY, "its kubelet was set up for https://192.0.2.1:x"),
     ],
 )
 def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
@@ -379,6 +382,24 @@ def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
     seen = findings(inputs, AROUND)
     assert [f.level for f in seen] == (["error"] if text else [])
     assert all(f.text.startswith(text) for f in seen)
+
+
+@pytest.mark.parametrize(
+    ("server", "known"),
+    [
+        ("https://[2001:db8::1]:6443", True),
+        ("https://[2001:DB8:0::1]:6443", True),
+        ("https://[2001:db8::1]", False),
+        ("https://[2001:db8::9]:6443", False),
+    ],
+)
+def test_an_apiserver_of_ipv6_is_known_however_it_is_written(server: str, known: bool) -> None:
+    facts = replace(GOOD, servers={layout.KUBELET_KUBECONFIG: server})
+    inputs = replace(make_inputs(make_config(**IPV6), facts), now=datetime.now(UTC))
+    refused = any(
+        f.text == f"its kubelet was set up for {server}" for f in findings(inputs, AROUND)
+    )
+    assert refused is not known
 
 
 KUBECONFIG, KUBEADM = layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG
