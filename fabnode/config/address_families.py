@@ -15,17 +15,15 @@ from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..util.families import FAMILY_NAMES, families_of, join_family_names, split_values
 from ..util.problems import KeyPath
+from .host_addresses import EXAMPLES
 from .validators import is_address
 
 if TYPE_CHECKING:
-    from ..util.families import Family
     from .configuration import Node
     from .schema import NodeEntry
     from .sections import CalicoSettings, ClusterSettings
 
 Violation = tuple[KeyPath, str, str]
-
-_EXAMPLES: Mapping[Family, str] = {4: "192.168.1.42", 6: "fd00:1::42"}
 
 
 def cluster(settings: ClusterSettings) -> Iterator[Violation]:
@@ -66,7 +64,7 @@ def nodes(settings: ClusterSettings, entries: Mapping[int, NodeEntry]) -> Iterat
         if not own or has == wanted:
             continue
         if lacking := wanted - has:
-            examples = ",".join((*own, *(_EXAMPLES[family] for family in sorted(lacking))))
+            examples = ",".join((*own, *(EXAMPLES[family] for family in sorted(lacking))))
             names = join_family_names(lacking)
             message = f"'{entry.name}' has no {names} address, which Services have"
             yield path, message, f"add it to `ip`, as in `ip: {examples}`"

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..util.families import families_of, split_values
 from ..util.problems import ConfigError, InvalidValueError, Problem, shown
 from . import fields
-from .validators import is_address
+from .validators import is_address, is_ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ..util.families import Family
+
 _NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
-_IP: TypeAdapter[str] = TypeAdapter(fields.Address)
+_IP: TypeAdapter[str] = TypeAdapter(fields.Addresses)
+_FORM = (
+    "one host a line: NAME ADDRESS, or only one of them; after both, an address of the other family"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,12 @@ class Host:
     """
     A host that is to become a node.
 
-    :param ip: its IPv4 address where `address` is not it; None: not known, for the reason `why`.
+    :param ip: its address where `address` is not it, or two, of each family; None: not known, for
+        the reason `why`.
     :param settings: further keys of its entry, such as labels.
     :param doubts: what a person has to check. :param left_out: why its entry is a comment.
+    :param seen: addresses that nobody gave, but were looked up or found on it: one of a family.
+    :param unseen: why there is none of a family.
     """
 
     name: str
@@ -38,6 +47,8 @@ class Host:
     settings: Mapping[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     left_out: str = ""
+    seen: tuple[str, ...] = ()
+    unseen: Mapping[Family, str] = field(default_factory=dict)
 
     @property
     def needs_ip(self) -> bool:
@@ -70,7 +81,7 @@ def parse(lines: Iterable[tuple[int | None, str]], source: str) -> list[Host]:
         if not line:
             continue
         try:
-            found.append(checked(*pair(line)))
+            found.append(checked(*fields_of(line)))
         except InvalidValueError as error:
             problems.append(Problem(source, number, "", error.message, error.advice))
     if problems:
@@ -84,21 +95,24 @@ def words(lines: Iterable[tuple[int | None, str]]) -> Iterator[tuple[int | None,
         yield number, re.sub(r"(^|\s)#.*", "", line).split()
 
 
-def pair(line: Sequence[str]) -> tuple[str, str]:
+def fields_of(line: Sequence[str]) -> tuple[str, str, str | None]:
     """
-    Return the name and the address that a line's words are; neither is checked.
+    Return the name, the address and the `ip` that a line's words are; None: it names none.
+
+    Of a host of both families there may be two addresses. Nothing is checked.
 
     :raises InvalidValueError: there are more words.
     """
+    addresses = line[1:]
+    if len(line) == 3 and all(map(is_address, addresses)) and len(families_of(addresses)) == 2:
+        return line[0], addresses[0], ",".join(addresses)
     if len(line) > 2:
-        raise InvalidValueError(
-            f"{shown(' '.join(line))} is more than a name and an address",
-            "one host a line: NAME ADDRESS, or only one of them",
-        )
+        message = f"{shown(' '.join(line))} is more than a name and an address"
+        raise InvalidValueError(message, _FORM)
     name, address = line[0], line[-1]
     if len(line) == 2 and is_address(name) and not is_address(address):
-        return address, name  # as in /etc/hosts
-    return name, address
+        return address, name, None  # as in /etc/hosts
+    return name, address, None
 
 
 def checked(name: object, address: object, ip: object = None) -> Host:
@@ -110,6 +124,9 @@ def checked(name: object, address: object, ip: object = None) -> Host:
     if name is None or address is None:
         raise InvalidValueError(f"has no {'name' if name is None else 'address'}")
     own_ip = None if ip is None else _valid(_IP, ip)
+    if name == address and isinstance(name, str) and is_ipv6(name):
+        hint = f"write one before it, as in node-1 {name}"
+        raise InvalidValueError(f"{shown(name)}: an IPv6 address is no name of a node", hint)
     return Host(_valid(_NAME, name), _valid(_ADDRESS, address), own_ip)
 
 
@@ -122,7 +139,9 @@ def refuse_twins(hosts: Iterable[Host]) -> None:
     problems = []
     seen: dict[str, Host] = {}
     for host in hosts:
-        for word in dict.fromkeys((host.name, host.address, host.ip or host.address)):
+        for word in dict.fromkeys(
+            (host.name, host.address, *split_values(host.ip or ""), *host.seen)
+        ):
             other = seen.setdefault(word.lower().rstrip("."), host)
             if other is not host:
                 message = f"two hosts have {word}: {other.name} and {host.name}"

@@ -155,11 +155,13 @@ class _Making:
     def take_text(self, text: str) -> None:
         at = self._record.path
         if self._record.name is None:
-            name, address = host_list.pair(text.split() or [""])
+            name, address, ip = host_list.fields_of(text.split() or [""])
         else:
-            name, address = self._record.name, text
+            name, address, ip = self._record.name, text, None
         self._set(("name",), name, at)
         self._set(("address",), _bare(address), at)
+        if ip is not None:
+            self._set(("ip",), ip, at)
 
     def take(self, key: str, theirs: str) -> None:
         found = self._known.find(key)
@@ -263,6 +265,6 @@ def _bare(value: object) -> object:
     if not isinstance(value, str) or "/" not in value:
         return value
     try:
-        return str(ipaddress.IPv4Interface(value).ip)
+        return str(ipaddress.ip_interface(value).ip)
     except ValueError:
         return value

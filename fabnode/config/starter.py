@@ -20,14 +20,17 @@ from pydantic import TypeAdapter, ValidationError
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
+from ..util.families import families_of, split_values
 from ..util.problems import InvalidValueError, plain
 from ..util.sanitize import clean
-from . import cross_checks, fields
+from . import address_families, cross_checks, fields
+from .host_addresses import HostAddresses, host_addresses
 from .sections import ClusterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from ..util.families import Family
     from .host_list import Host
 
 REQUIRED = ("version", "apiserver", "ca", "service_cidr", "pod_cidr", "dns_address")
@@ -150,6 +153,17 @@ def judged(facts: Mapping[str, Fact]) -> dict[str, Fact]:
     return found
 
 
+def service_families(service_cidr: Fact) -> tuple[Family, ...]:
+    """Return the families of Services, in their order; none where these are not known."""
+    if isinstance(service_cidr, Missing):
+        return ()
+    try:
+        whole: str = _TYPES["service_cidr"].validate_python(service_cidr.value)
+    except ValidationError:
+        return ()
+    return families_of(split_values(whole))
+
+
 def write(findings: Findings, hosts: Iterable[Host], *, command: str, example: str) -> str:
     """
     Return the configuration's text.
@@ -162,12 +176,12 @@ def write(findings: Findings, hosts: Iterable[Host], *, command: str, example: s
         _head(findings, command, example),
         _cluster(findings, facts),
         _runtime(facts["version"], sections.pop("runtime", {})),
-        _calico(findings.network, facts["version"]),
+        _calico(findings.network, facts["version"], service_families(facts["service_cidr"])),
         _kube_proxy(sections.pop("kube_proxy", {}), own=findings.own_kube_proxy),
         _ssh(sections.pop("ssh", {})),
         *(_section(name, settings) for name, settings in sections.items()),
         _remarks(findings.remarks),
-        _nodes(hosts),
+        _nodes(hosts, service_families(facts["service_cidr"])),
         _existing(findings.nodes),
     )
     return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
@@ -205,7 +219,7 @@ def _contradiction(facts: Mapping[str, Fact]) -> tuple[str, str] | None:
     if not networks <= known.keys():
         return None
     settings = ClusterSettings.model_validate({**fill, **known})
-    for path, message, _ in cross_checks.networks(settings):
+    for path, message, _ in (*cross_checks.networks(settings), *address_families.cluster(settings)):
         # What was guessed gives way: it is the one that is wrong, if not the only one that may be.
         those = [str(path[-1]), *(key for key in ("service_cidr", "pod_cidr") if key in message)]
         found = {key: fact for key in those if isinstance(fact := facts[key], Known)}
@@ -273,7 +287,7 @@ def _runtime(version: Fact, settings: Mapping[str, Fact]) -> Iterator[str]:
     yield f"runtime: {{name: containerd, version: {newest}}}"
 
 
-def _calico(network: Network, version: Fact) -> Iterator[str]:
+def _calico(network: Network, version: Fact, families: Sequence[Family]) -> Iterator[str]:
     minor = Release.parse(version.value).minor if isinstance(version, Known) else None
     if network.other:
         yield from _comment(
@@ -293,29 +307,55 @@ def _calico(network: Network, version: Fact) -> Iterator[str]:
         if there and there != installed:
             text = f"To be checked: {offered.manifest} is of {there}; name the one of {installed}."
             yield from _comment(text)
-        yield from _named_calico(installed, minor, offered.manifest)
+        yield from _named_calico(installed, minor, offered.manifest, families)
     elif minor is None:
         yield from _comment("calico.version is not known: it depends on cluster.version.")
         yield "# calico: {version: }"
-    elif there and not compatibility.calico(there, minor, allow_untested=True):
+    elif there and not (misfit := _unable(there, minor, families)):
         yield from _comment("The release of that manifest.")
-        yield from _named_calico(there, minor, offered.manifest)
+        yield from _named_calico(there, minor, offered.manifest, families)
     else:
-        if there and (misfit := compatibility.calico(there, minor, allow_untested=True)):
+        if there and misfit:
             text = f"To be checked: {offered.manifest}: {misfit.why}; put the one below there."
             yield from _comment(text)
-        yield from _fitting_calico(minor, offered.manifest)
+        yield from _fitting_calico(minor, offered.manifest, families)
 
 
-def _named_calico(release: Release, minor: int | None, manifest: str) -> Iterator[str]:
+def _unable(
+    release: Release, minor: int, families: Sequence[Family]
+) -> compatibility.Misfit | None:
+    """Return why a release can't be that of these nodes and families, tested there or not."""
+    return compatibility.calico(release, minor, allow_untested=True) or (
+        compatibility.calico_vxlan_ipv6(release) if 6 in families else None
+    )
+
+
+def _named_calico(
+    release: Release, minor: int | None, manifest: str, families: Sequence[Family]
+) -> Iterator[str]:
     misfit = minor is not None and compatibility.calico(release, minor)
     if misfit:
         yield from _comment(f"To be checked: calico.version: {misfit.why}; {misfit.nearest}.")
     values: dict[str, Any] = {"version": str(release), "manifest": manifest}
-    yield f"calico: {_inline(values | ({'allow_untested': True} if misfit else {}))}"
+    values |= {"allow_untested": True} if misfit else {}
+    yield from _calico_line(values, release, families)
 
 
-def _fitting_calico(minor: int, manifest: str) -> Iterator[str]:
+def _calico_line(
+    values: Mapping[str, Any], release: Release, families: Sequence[Family]
+) -> Iterator[str]:
+    """Yield the section, without tunnels where these carry no IPv6."""
+    more: dict[str, Any] = {}
+    if 6 in families and (misfit := compatibility.calico_vxlan_ipv6(release)):
+        yield from _comment(
+            f"To be checked: {misfit.why}, so pods' packets go as they are: nodes are in one"
+            " network, or their routers have the routes of pods."
+        )
+        more = {"backend": "bird", "encapsulation": "Never"}
+    yield f"calico: {_inline({**values, **more})}"
+
+
+def _fitting_calico(minor: int, manifest: str, families: Sequence[Family]) -> Iterator[str]:
     line = compatibility.calico_for(minor)
     proved = [r for r in _PROVED_CALICO if not compatibility.calico(r, minor)]
     if proved:
@@ -334,7 +374,8 @@ def _fitting_calico(minor: int, manifest: str) -> Iterator[str]:
         )
         yield "# calico: {version: }"
         return
-    yield f"calico: {_inline({'version': release, 'manifest': manifest})}"
+    values = {"version": release, "manifest": manifest}
+    yield from _calico_line(values, Release.parse(release), families)
 
 
 def _release(text: str) -> Release | None:
@@ -374,7 +415,7 @@ def _remarks(remarks: Iterable[str]) -> Iterator[str]:
         yield from _comment(f"To be checked: {remark}")
 
 
-def _nodes(hosts: Iterable[Host]) -> Iterator[str]:
+def _nodes(hosts: Iterable[Host], families: Sequence[Family]) -> Iterator[str]:
     rows = list(hosts)
     if all(host.left_out for host in rows):
         why = "none is left" if rows else "no hosts were named (--hosts, --hosts-file)."
@@ -387,15 +428,19 @@ def _nodes(hosts: Iterable[Host]) -> Iterator[str]:
             yield from _comment(f"To be checked: {doubt}", "  ")
         if host.left_out:
             yield from _comment(f"Left out: {host.left_out}", "  ")
-        yield from (f"  # {line[2:]}" if host.left_out else line for line in _node(host))
+        found = host_addresses(host, families)
+        if found.left_out:
+            yield from _comment(f"To be checked: {found.left_out}", "  ")
+        lines = _node(host, found)
+        yield from (f"  # {line[2:]}" if host.left_out else line for line in lines)
 
 
-def _node(host: Host) -> Iterator[str]:
+def _node(host: Host, found: HostAddresses) -> Iterator[str]:
     keys: dict[str, Any] = {"name": host.name, "address": host.address}
-    if host.ip and host.ip != host.address:
-        keys["ip"] = host.ip
+    if found.ip:
+        keys["ip"] = found.ip
     keys |= {key: value for key, value in host.settings.items() if value}
-    if not host.needs_ip or host.ip:
+    if not found.why:
         line = f"  - {_inline(keys)}"
         if len(line) <= _WIDTH:
             yield line
@@ -403,8 +448,8 @@ def _node(host: Host) -> Iterator[str]:
     lines = [f"{key}: {_inline(value)}" for key, value in keys.items()]
     yield f"  - {lines[0]}"
     yield from (f"    {line}" for line in lines[1:])
-    if host.needs_ip and not host.ip:
-        yield from _comment(f"ip is not known: {host.why}", "    ")
+    if found.why:
+        yield from _comment(f"ip is not known: {found.why}", "    ")
         yield "    # ip:"
 
 

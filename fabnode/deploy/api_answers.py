@@ -10,10 +10,13 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..util.families import family_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..kube.client import Object
+    from ..util.families import Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,22 @@ def full_name(found: Object) -> tuple[str, str]:
     return str(field_at(about, "namespace") or ""), str(field_at(about, "name") or "")
 
 
-def ipv4_network(text: str) -> ipaddress.IPv4Network | None:
-    """Return an IPv4 network, or an address as one; None where a text is neither."""
+def network_texts(texts: Iterable[str]) -> list[str]:
+    """Return which of these are networks or addresses, of either family."""
+    return [text for text in texts if _is_network(text)]
+
+
+def one_of_each(texts: Iterable[str]) -> list[str]:
+    """Return the first network or address of each family, in their order."""
+    found: dict[Family, str] = {}
+    for text in network_texts(texts):
+        found.setdefault(family_of(text), text)
+    return list(found.values())
+
+
+def _is_network(text: str) -> bool:
     try:
-        return ipaddress.IPv4Network(text, strict=False)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return None
-
-
-def ipv4_texts(texts: Iterable[str]) -> list[str]:
-    """Return which of these are IPv4 networks or addresses."""
-    return [text for text in texts if ":" not in text and ipv4_network(text)]
+        return False
+    return "%" not in text

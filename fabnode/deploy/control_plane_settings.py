@@ -9,15 +9,12 @@ import yaml
 
 from ..config.starter import Known
 from ..util.yaml_io import parse
-from .api_answers import Denied, field_at, full_name, ipv4_texts, list_of, texts_of
+from .api_answers import Denied, field_at, full_name, list_of, one_of_each, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..kube.client import Object
-
-ALSO_IPV6 = ", which has a network of IPv6 as well: docs/ipv6.md says how nodes get both"
-"""What a source of an IPv4 network gets beside where it has one of IPv6, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +32,18 @@ class ControlPlaneSettings:
     denied: tuple[Denied, ...]
 
     def network(self, key: str, flag: str) -> Known | None:
-        """Return the IPv4 network of a key of kubeadm's `networking`, or of a flag."""
+        """Return the network, or one of each family, of a key of kubeadm's, or of a flag."""
         return self._of_kubeadm(key) or self._of_flag(flag)
 
     def _of_kubeadm(self, key: str) -> Known | None:
         value = self.networking.get(key)
         if not isinstance(value, str):
             return None
-        return _first_ipv4(value, "Of kubeadm's configuration")
+        return _networks(value, "Of kubeadm's configuration.")
 
     def _of_flag(self, name: str) -> Known | None:
         value, pod = self.flags.get(name, ("", ""))
-        return _first_ipv4(value, f"Of --{name} of the Pod {pod}")
+        return _networks(value, f"Of --{name} of the Pod {pod}.")
 
 
 def control_plane_settings(
@@ -84,6 +81,6 @@ def _flags(pods: Iterable[Object]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _first_ipv4(value: str, source: str) -> Known | None:
-    found, both = ipv4_texts(value.split(",")), ":" in value
-    return Known(found[0], f"{source}{ALSO_IPV6 * both}.", doubtful=both) if found else None
+def _networks(value: str, source: str) -> Known | None:
+    found = one_of_each(each.strip() for each in value.split(","))
+    return Known(",".join(found), source) if found else None

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..config.file_checks import NotACertificateError, check_ca, read_ca
-from ..config.starter import Fact, Findings, Known, Missing, local
+from ..config.starter import Fact, Findings, Known, Missing, local, service_families
 from ..kube.client import Api, ApiError
 from ..kube.kubeconfig import load
 from ..kube.server_version import NoReleaseError, server_release
 from ..util import pem
 from ..util.errors import InputError
 from . import chosen_networks, found_apiservers, found_networks, found_nodes, found_pod_network
-from .api_answers import Denied, field_at, full_name, list_of
+from .api_answers import Denied, full_name, list_of
 from .control_plane_settings import control_plane_settings
 
 if TYPE_CHECKING:
@@ -141,12 +141,16 @@ def explore(
     service_cidr: Fact = found_networks.service_cidr(
         ranges, configured
     ) or found_networks.guessed_service_cidr(
-        _first(api, "the Service kubernetes", _KUBERNETES), ranges
+        _first(api, "the Service kubernetes", _KUBERNETES),
+        ranges,
+        _items(api, "Services", _SERVICES),
+        nodes,
     )
     sets = _items(api, "DaemonSets", "/apis/apps/v1/daemonsets")
     network = found_pod_network.pod_network(sets)
     urls = _apiservers(api)
-    pods = found_networks.pod_cidr(_items(api, "Calico's IPPools", *_POOLS), configured, nodes)
+    pools = _items(api, "Calico's IPPools", *_POOLS)
+    pods = found_networks.pod_cidr(pools, configured, nodes, service_families(service_cidr))
     if pods is None:
         denied = configured.denied[:1]
         if network.other or network.unseen or denied:
@@ -235,7 +239,8 @@ def _dns_address(api: Api, service_cidr: Fact) -> Fact:
             return found_networks.dns_address(what, service)
     services = _items(api, "Services", _SERVICES)
     taken = {
-        str(field_at(each, "spec", "clusterIP")): "the Service " + "/".join(full_name(each))
+        address: "the Service " + "/".join(full_name(each))
         for each in ([] if isinstance(services, Denied) else services)
+        for address in found_networks.cluster_addresses(each)
     }
     return chosen_networks.dns_address(service_cidr, taken)

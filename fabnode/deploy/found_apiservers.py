@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from ..config.apiservers import endpoint
 from ..config.starter import Fact, Known, Missing
-from .api_answers import field_at, ipv4_texts, list_of, texts_of
+from ..config.validators import is_address
+from ..util.families import family_of, in_url
+from .api_answers import field_at, list_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,8 +29,8 @@ def apiserver(credentials: Credentials, urls: Sequence[str]) -> Fact:
     :param urls: where the Service `kubernetes` leads.
     """
     server = credentials.server
-    host = urlsplit(server).hostname or ""
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+    host = endpoint(server)[0]
+    if host == "localhost" or (is_address(host) and ip_address(host).is_loopback):
         shown = ", ".join(urls[:_MOST_NAMED])
         also = f" The Service kubernetes leads to {shown}." if urls else ""
         return Missing(f"the kubeconfig has {server}, which on a node is that node itself.{also}")
@@ -43,7 +46,7 @@ def apiserver(credentials: Credentials, urls: Sequence[str]) -> Fact:
             server, "of the kubeconfig, which has a proxy on the way; nodes have none.", True
         )
     source = "Of the kubeconfig; nodes have to reach it too."
-    if len(urls) > 1 and server.rstrip("/") in urls:
+    if len(urls) > 1 and endpoint(server) in map(endpoint, urls):
         why = (
             f"The cluster has {len(urls)} apiservers (the Service kubernetes). Where no load"
             " balancer stands before them, this line in place of the one above has each node go to"
@@ -76,11 +79,13 @@ def urls_of_endpoints(endpoints: Object) -> list[str]:
 
 
 def _urls(subsets: Iterable[tuple[list[str], Any]]) -> list[str]:
-    urls = [
-        f"https://{address}:{number}"
+    """Return the URLs of addresses; of the first one's family, as an EndpointSlice has them all."""
+    found = [
+        (address, number)
         for addresses, ports in subsets
-        for address in ipv4_texts(addresses)
+        for address in filter(is_address, addresses)
         for port in list_of(ports)
         if isinstance(number := field_at(port, "port"), int)
     ]
-    return sorted(dict.fromkeys(urls))
+    own = [f"https://{in_url(a)}:{n}" for a, n in found if family_of(a) == family_of(found[0][0])]
+    return sorted(dict.fromkeys(own))

@@ -21,6 +21,7 @@ from fabnode.config.starter import (
     Known,
     Missing,
     Network,
+    Offered,
     judged,
     local,
     write,
@@ -184,6 +185,133 @@ def test_a_host_whose_address_nobody_knows_is_marked(tmp_path: Path) -> None:
     text = text_of(findings(), [*HOSTS, host])
     assert marked(text) == {"ip"}
     assert problems(tmp_path, text) == {"nodes[n3].address"}
+
+
+# --- of IPv6, and of both families ----------------------------------------------------------------
+
+BOTH: dict[str, Fact] = {
+    **FOUND,
+    "service_cidr": Known("10.68.0.0/16,fd00:10:68::/108", "Of the ServiceCIDR kubernetes."),
+    "pod_cidr": Known("172.20.0.0/16,fd00:172:20::/56", "Of Calico's IPPools."),
+}
+SIX: dict[str, Fact] = {
+    **FOUND,
+    "apiserver": Known("https://[2001:db8::1]:6443", "Of the kubeconfig."),
+    "service_cidr": Known("fd00:10:68::/108", "Of the ServiceCIDR kubernetes."),
+    "pod_cidr": Known("fd00:172:20::/56", "Of Calico's only IPPool."),
+    "dns_address": Known("fd00:10:68::2", "Of the Service kube-system/kube-dns."),
+}
+OF_BOTH = [
+    Host("n1", "192.0.2.11", "192.0.2.11,2001:db8::11"),
+    Host("n2", "n2.example.org", seen=("192.0.2.12", "2001:db8::12")),
+    Host("n3", "2001:db8::13", seen=("192.0.2.13",)),
+    Host("n4", "fe80::14%eth0", "2001:db8::14", seen=("192.0.2.14",)),
+]
+
+
+@pytest.mark.parametrize("facts", [BOTH, SIX, FOUND])
+def test_hosts_get_the_addresses_that_services_want(facts: dict[str, Fact], tmp_path: Path) -> None:
+    text = text_of(findings(facts), OF_BOTH)
+    families = {"10.68.0.0/16": 4, "fd00:10:68::/108": 6}
+    wanted = {family for cidr, family in families.items() if cidr in facts["service_cidr"].value}  # type: ignore[union-attr]
+    if 4 in wanted and 6 not in wanted:
+        assert "2001:db8::14 is left out of ip, for Services are of IPv4 alone." in sentences(text)
+    config = load(write_cluster(tmp_path, text))
+    assert marked(text) == set()
+    for number, node in enumerate(config.nodes, 1):
+        own = {4: f"192.0.2.1{number}", 6: f"2001:db8::1{number}"}
+        assert set(node.ips) == {own[family] for family in wanted}
+    if len(wanted) == 2:  # the kubelet serves on what was given
+        assert config.nodes[3].ips == ("2001:db8::14", "192.0.2.14")
+
+
+@pytest.mark.parametrize(
+    ("facts", "host", "reason"),
+    [
+        (BOTH, Host("n1", "192.0.2.11"), "no IPv6 address of it is known. Write both, as 192.0.2."),
+        (BOTH, Host("n1", "2001:db8::11"), "no IPv4 address of it is known. Write both, as 2001:"),
+        (SIX, Host("n1", "192.0.2.11"), "ip is not known: no IPv6 address of it is known."),
+        (FOUND, Host("n1", "2001:db8::11"), "ip is not known: no IPv4 address of it is known."),
+        (SIX, Host("n1", "fe80::1%eth0"), "ip is not known: no IPv6 address of it is known."),
+    ],
+)
+def test_a_host_without_an_address_of_a_family_is_marked(
+    facts: dict[str, Fact], host: Host, reason: str, tmp_path: Path
+) -> None:
+    text = text_of(findings(facts), [host])
+    assert reason in sentences(text)
+    assert marked(text) == {"ip"}
+    assert problems(tmp_path, text) == {"nodes[n1].address"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "why"),
+    [
+        ({"pod_cidr": FOUND["pod_cidr"]}, "pod_cidr", "is of IPv4, and service_cidr of IPv4 and"),
+        ({"service_cidr": FOUND["service_cidr"]}, "pod_cidr", "is of IPv4 and IPv6, and service_"),
+        (
+            {"service_cidr": Known("10.68.0.0/16", "guessed", doubtful=True)},
+            "service_cidr",
+            "10.68.0.0/16 was found, but is of IPv4 and IPv6",
+        ),
+        (
+            {"pod_cidr": Known("172.20.0.0/16,fd00:10:68::/64", "guessed", doubtful=True)},
+            "pod_cidr",
+            "overlaps service_cidr fd00:10:68::/108",
+        ),
+        ({"dns_address": Known("fd00:99::2", "x")}, "dns_address", "outside service_cidr fd00:10"),
+        ({"version": Known("1.20.3", "x")}, "service_cidr", "need Kubernetes 1.21 or newer"),
+        ({"apiserver": Known("https://[fd00:10:68::1]", "x")}, "apiserver", "is inside service"),
+        ({"apiserver": Known("https://[fe80::1]:6443", "x")}, "apiserver", "is a link-local"),
+        ({"service_cidr": Known("10.68.0.0/16,10.69.0.0/16", "x")}, "service_cidr", "two values"),
+        ({"service_cidr": Known("fd00::1/108", "x")}, "service_cidr", "must be a network such as"),
+    ],
+)
+def test_families_that_do_not_agree_are_not_written(
+    changes: dict[str, Fact], key: str, why: str, tmp_path: Path
+) -> None:
+    text = text_of(findings({**BOTH, **changes}), OF_BOTH)
+    assert why in sentences(text)
+    assert problems(tmp_path, text) == marked(text) == {f"cluster.{key}"}
+
+
+@pytest.mark.parametrize(
+    ("minor", "facts"),
+    [*((minor, BOTH) for minor in range(21, 38)), *((minor, SIX) for minor in range(18, 38))],
+)
+def test_calico_fits_families_of_every_release(
+    minor: int, facts: dict[str, Fact], tmp_path: Path
+) -> None:
+    text = text_of(findings({**facts, "version": Known(f"1.{minor}.0", "x")}), OF_BOTH)
+    assert problems(tmp_path, text) == set()
+    assert ("backend: bird, encapsulation: Never" in text) is (minor < 21)
+
+
+@pytest.mark.parametrize(
+    ("network", "wanted", "remark"),
+    [
+        (Network(calico="3.20.2"), "backend: bird, encapsulation: Never", "carries no IPv6, so"),
+        (
+            Network(offered=Offered("artifacts/calico.yaml", "3.20.2")),
+            "{version: 3.23.0, manifest: artifacts/calico.yaml}",
+            "VXLAN of Calico 3.20.2 carries no IPv6; put the one below there.",
+        ),
+        (
+            Network(offered=Offered("artifacts/calico.yaml", "3.24.5")),
+            "{version: 3.24.5, manifest: artifacts/calico.yaml, allow_untested: true}",
+            "",
+        ),
+    ],
+)
+def test_a_calico_that_carries_no_ipv6_in_tunnels_is_named(
+    network: Network, wanted: str, remark: str, tmp_path: Path
+) -> None:
+    facts = {**BOTH, "version": Known("1.21.1", "x")}
+    text = text_of(findings(facts, network=network), OF_BOTH)
+    assert remark in sentences(text)
+    (line,) = [line for line in text.splitlines() if line.startswith("calico: ")]
+    assert wanted in line
+    assert problems(tmp_path, text) == set()
 
 
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one line per case reads best
 """What a cluster says of itself becomes a first configuration, whatever an account may read."""
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fabnode.config.host_list import Host
 from fabnode.config.loader import load as load_configuration
 from fabnode.config.starter import ExistingNode, Findings, Known, Missing, write
 from fabnode.deploy import chosen_networks, discovery
@@ -16,7 +18,9 @@ from fabnode.deploy.discovery import CA_FILE, discover, explore
 from fabnode.kube.client import ApiError
 from fabnode.kube.kubeconfig import Credentials
 from fabnode.util.errors import InputError
+from fabnode.util.families import families_of
 from tests.kube.test_kubeconfig import CA, CERTIFICATE, OTHER_KEY, encoded, kubeconfig
+from tests.support import write_cluster
 
 Answers = dict[str, Any]
 
@@ -55,8 +59,8 @@ def node(name: str = "cp-1", **spec: Any) -> Answers:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def service_range(cidr: str) -> Answers:
-    return items({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}})
+def service_range(*cidrs: str) -> Answers:
+    return items({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": list(cidrs)}})
 
 
 def flags(*given: str) -> Answers:
@@ -169,8 +173,8 @@ def test_another_status_is_a_failure() -> None:
                     {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["fd00::/108"]}}
                 )
             },
-            "10.68.0.0/16",
-            True,
+            "fd00::/108",
+            False,
         ),
         ({RANGES: 404}, "10.68.0.0/16", True),
         ({RANGES: 404, KUBERNETES: service("10.96.0.1")}, "10.96.0.0/12", True),
@@ -184,8 +188,8 @@ def test_another_status_is_a_failure() -> None:
                 RANGES: 404,
                 CONTROL_PLANE: items(flags("--service-cluster-ip-range=fd00::/108,10.9.0.0/20")),
             },
-            "10.9.0.0/20",
-            True,  # likewise of both families
+            "fd00::/108,10.9.0.0/20",
+            False,
         ),
         ({RANGES: 404, KUBERNETES: service("10.1.2.1")}, "10.1.2.0/23", True),
         ({RANGES: 404, KUBERNETES: service("10.1.2.9")}, None, False),
@@ -200,8 +204,8 @@ def test_another_status_is_a_failure() -> None:
                     }
                 },
             },
-            "10.8.0.0/14",
-            True,  # it has both families, and what is written has one
+            "fd::/9,10.8.0.0/14",
+            False,
         ),
         ({RANGES: 404, KUBEADM: {"data": {"ClusterConfiguration": "a: [b"}}}, "10.68.0.0/16", True),
     ],
@@ -211,8 +215,7 @@ def test_the_range_of_services(changes: Answers, wanted: str | None, doubtful: b
     assert isinstance(fact, Missing) == (wanted is None)
     if isinstance(fact, Known):
         assert (fact.value, fact.doubtful) == (wanted, doubtful)
-        compare = ("--service-cluster-ip-range", "docs/ipv6.md")
-        assert not doubtful or any(word in fact.source for word in compare)
+        assert not doubtful or "--service-cluster-ip-range" in fact.source
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,7 @@ def test_with_every_usual_network_in_use_none_is_chosen() -> None:
 
 
 def chosen_starts() -> list[str]:
-    return [each.rpartition(".0.0/")[0] for each in chosen_networks._OF_PODS]
+    return [each.rpartition(".0.0/")[0] for each in chosen_networks._OF_PODS[4]]
 
 
 @pytest.mark.parametrize(
@@ -353,6 +356,254 @@ def test_one_apiserver_or_what_stands_before_several_is_named_alone(
     text = write(explored(changes, server), [], command="x", example="y")
     assert "# apiserver:" not in text
     assert f"  apiserver: {server}\n" in text
+
+
+# --- of IPv6, and of both families ----------------------------------------------------------------
+
+SIX_RANGE, SIX_PODS = "fd00:10:68::/108", "fd00:172:20::/56"
+DUAL: Answers = {
+    RANGES: service_range("10.68.0.0/16", SIX_RANGE),
+    POOLS: items(pool("172.20.0.0/16"), pool(SIX_PODS)),
+    DNS: {"spec": {"clusterIP": "10.68.0.2", "clusterIPs": ["10.68.0.2"]}},
+}
+SIX: Answers = {
+    RANGES: service_range(SIX_RANGE),
+    # Calico's own of IPv4, of which no pod gets an address.
+    POOLS: items(pool(SIX_PODS), pool("192.168.0.0/16")),
+    DNS: service("fd00:10:68::2"),
+    KUBERNETES: service("fd00:10:68::1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "server", "wanted"),
+    [
+        (
+            DUAL,
+            "https://192.0.2.1:6443",
+            (f"10.68.0.0/16,{SIX_RANGE}", f"172.20.0.0/16,{SIX_PODS}", "10.68.0.2"),
+        ),
+        (
+            {**DUAL, RANGES: service_range(SIX_RANGE, "10.68.0.0/16")},
+            "https://[2001:db8::1]:6443",
+            (f"{SIX_RANGE},10.68.0.0/16", f"{SIX_PODS},172.20.0.0/16", "10.68.0.2"),
+        ),
+        (SIX, "https://[2001:db8::1]:6443", (SIX_RANGE, SIX_PODS, "fd00:10:68::2")),
+    ],
+)
+def test_a_cluster_of_other_families_tells_all_and_loads(
+    cluster: Answers, server: str, wanted: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = explored(cluster, server)
+    assert tuple(value(found, key) for key in ("service_cidr", "pod_cidr", "dns_address")) == wanted
+    hosts = [Host("n1", "n1.example.org", seen=("192.0.2.11", "2001:db8::11"))]
+    text = write(found, hosts, command="x", example="y")
+    assert "To be checked" not in text
+    config = load_configuration(write_cluster(tmp_path, text))
+    assert config.cluster.apiserver == server
+    assert set(config.cluster.families) == set(families_of(config.nodes[0].ips))
+
+
+def value(found: Findings, key: str) -> str | None:
+    fact = found.cluster[key]
+    return fact.value if isinstance(fact, Known) else None
+
+
+def dual_node(*cidrs: str) -> Answers:
+    return node(podCIDR=cidrs[0], podCIDRs=list(cidrs))
+
+
+def services(*addresses: list[str]) -> Answers:
+    return items(
+        *(
+            {
+                "metadata": {"namespace": "web", "name": f"shop-{number}"},
+                "spec": {"clusterIP": each[0], "clusterIPs": each},
+            }
+            for number, each in enumerate(addresses)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "said"),
+    [
+        ({KUBERNETES: service("fd00:10:68::1")}, "fd00:10:68::/112", "first address, fd00:10:68::1"),
+        # kubespray's
+        ({KUBERNETES: service("fd85:ee78:d8a6:8607::1001")}, "fd85:ee78:d8a6:8607::1000/116", ""),
+        ({KUBERNETES: service("fd00::9")}, None, "which begins no usual network"),
+        ({KUBERNETES: service("::")}, None, "which begins no usual network"),
+        (
+            {SERVICES: services(["10.68.0.9"], ["10.68.0.8", "fd00:10:68::9:2"])},
+            "10.68.0.0/16,fd00:10:68::9:0/112",
+            "and others have fd00:10:68::9:2 and the like",
+        ),
+        (
+            {
+                KUBERNETES: service("fd00:10:68::1"),
+                SERVICES: services(["fd00:10:68::7", "10.68.3.9"], ["10.68.7.7"]),
+            },
+            "fd00:10:68::/112,10.68.0.0/16",
+            "and others have 10.68.3.9 and the like",
+        ),
+        (
+            {SERVICES: services(["fd00:10:68::9"], ["fd00:10:69::9"])},
+            None,
+            "fd00:10:68::9, fd00:10:69::9, too far apart for one",
+        ),
+        (
+            {NODES: items(dual_node("172.20.1.0/24", "fd00:172:20:1::/64"))},
+            None,
+            "and pods have IPv6 as well: only the apiserver's --service-cluster-ip-range",
+        ),
+        ({SERVICES: 403}, "10.68.0.0/16", "first address, 10.68.0.1"),
+        (
+            {KUBEADM: {"data": {"ClusterConfiguration": "networking: {serviceSubnet: 'fd00:1::/112'}"}}},
+            "fd00:1::/112",
+            "Of kubeadm's configuration.",
+        ),
+    ],
+)  # fmt: skip
+def test_networks_of_services_are_guessed_of_each_family(
+    changes: Answers, wanted: str | None, said: str
+) -> None:
+    fact = explored({RANGES: 404, **changes}).cluster["service_cidr"]
+    assert (fact.value if isinstance(fact, Known) else None) == wanted
+    assert said in (fact.source if isinstance(fact, Known) else fact.why)
+
+
+TWO_KUBEADM = {
+    "data": {"ClusterConfiguration": "networking: {podSubnet: '10.244.0.0/16, fd00:244::/56'}"}
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "said"),
+    [
+        ({POOLS: items(pool("172.20.0.0/16"))}, None, "there are no IPPools of Calico of IPv6; no Node"),
+        ({POOLS: 404, KUBEADM: TWO_KUBEADM}, "10.244.0.0/16,fd00:244::/56", "Of kubeadm's"),
+        (
+            {POOLS: items(pool("172.20.0.0/16"), pool(SIX_PODS), pool("fd01::/48"))},
+            None,
+            f"several IPPools ({SIX_PODS}, fd01::/48)",
+        ),
+        (
+            {POOLS: 404, CONTROL_PLANE: items(flags("--cluster-cidr=10.7.0.0/17,fd00:7::/48"))},
+            "10.7.0.0/17,fd00:7::/48",
+            "Of --cluster-cidr",
+        ),
+        ({POOLS: 404, CONTROL_PLANE: items(flags("--cluster-cidr=10.7.0.0/17"))},
+            "10.244.0.0/16,fd00:10:244::/56", "chosen"),
+        (
+            {POOLS: 404, NODES: items(dual_node("10.5.7.0/24", "fd00:5:0:7::/64"))},
+            "10.5.0.0/16,fd00:5::/56",
+            "guessed",
+        ),
+        (
+            {
+                POOLS: 404,
+                NODES: items(
+                    dual_node("10.5.7.0/24", "fd00:5:0:7::/64"),
+                    dual_node("10.5.8.0/24", "fd00:5:0:1207::/64"),
+                ),
+            },
+            "10.5.0.0/16,fd00:5::/51",
+            "guessed",
+        ),
+        (
+            {
+                POOLS: 404,
+                NODES: items(
+                    dual_node("10.5.7.0/24", "fd00:5:0:7::/64"),
+                    dual_node("10.5.8.0/24", "fd00:6::/64"),
+                ),
+            },
+            None,
+            "lie too far apart",
+        ),
+        ({POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"))}, None, "no Node has a podCIDR of IPv6"),
+        ({POOLS: 404}, "10.244.0.0/16,fd00:10:244::/56", "chosen"),
+        # Of Services nobody knows the families: pools of both do not tell these.
+        (
+            {RANGES: 403, KUBERNETES: 403, POOLS: DUAL[POOLS]},
+            "172.20.0.0/16",
+            "there is one of IPv6 too, and only Services tell who gets it",
+        ),
+        ({RANGES: 403, KUBERNETES: 403, POOLS: items(pool(SIX_PODS))}, SIX_PODS, "only IPPool"),
+    ],
+)  # fmt: skip
+def test_networks_of_pods_have_the_families_of_services(
+    changes: Answers, wanted: str | None, said: str
+) -> None:
+    fact = explored({**DUAL, **changes}).cluster["pod_cidr"]
+    assert (fact.value if isinstance(fact, Known) else None) == wanted
+    assert said in (fact.source if isinstance(fact, Known) else fact.why)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({**SIX, POOLS: 404}, "fd00:10:244::/56"),
+        ({**SIX, POOLS: 404, RANGES: service_range("fd00:10:244::/112")}, "fd00:10:200::/56"),
+        ({**DUAL, POOLS: 404, RANGES: service_range(SIX_RANGE, "10.244.0.0/16")},
+            "fd00:10:244::/56,10.200.0.0/16"),
+        ({POOLS: 404, RANGES: 404, KUBERNETES: 404}, "10.244.0.0/16"),
+    ],
+)  # fmt: skip
+def test_a_network_of_pods_is_chosen_of_each_family(changes: Answers, wanted: str) -> None:
+    assert value(explored(changes), "pod_cidr") == wanted
+
+
+def test_without_services_a_network_is_chosen_by_the_addresses_that_there_are() -> None:
+    changes = {POOLS: 404, RANGES: 404, KUBERNETES: 404}
+    hosts = ("2001:db8::11", "fe80::1%eth0", "n2.example.org")
+    found = explored(changes, "https://[2001:db8::1]:6443", hosts)
+    assert value(found, "pod_cidr") == "fd00:10:244::/56"
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({DNS: {"spec": {"clusterIPs": ["10.68.0.2", "fd00:10:68::2"]}}}, "10.68.0.2,fd00:10:68::2"),
+        ({DNS: {"spec": {"clusterIP": "fd00:10:68::2", "clusterIPs": ["fd00:10:68::2", "10.68.0.2"]}}},
+            "fd00:10:68::2,10.68.0.2"),
+        ({DNS: {"spec": {"clusterIP": "None", "clusterIPs": ["None"]}}}, None),
+        ({DNS: 404}, "10.68.0.10"),
+        ({DNS: 404, SERVICES: services(["fd00:10:68::9", "10.68.0.10"])}, None),
+        ({DNS: 404, RANGES: service_range(SIX_RANGE, "10.68.0.0/16")}, "fd00:10:68::a"),
+    ],
+)  # fmt: skip
+def test_the_address_of_dns_is_of_the_first_family_or_of_both(
+    changes: Answers, wanted: str | None
+) -> None:
+    assert value(explored({**DUAL, **changes}), "dns_address") == wanted
+
+
+@pytest.mark.parametrize(
+    ("server", "addresses", "several"),
+    [
+        ("https://[2001:db8::1]:6443", ("2001:db8::1", "2001:db8::2"), True),
+        ("https://[2001:DB8:0::1]:6443/", ("2001:db8::1", "2001:db8::2"), True),
+        ("https://[2001:db8::9]:6443", ("2001:db8::1", "2001:db8::2"), False),  # a balancer
+        ("https://[2001:db8::1]:6443", ("2001:db8::1", "192.0.2.2", "fe80::1%eth0"), False),
+    ],
+)
+def test_apiservers_of_ipv6_stand_in_brackets(
+    server: str, addresses: tuple[str, ...], several: bool
+) -> None:
+    text = write(
+        explored({**SIX, SLICES: slices(*addresses)}, server), [], command="x", example="y"
+    )
+    assert f'  apiserver: "{server}"\n' in text
+    line = '  # apiserver: ["https://[2001:db8::1]:6443", "https://[2001:db8::2]:6443"]\n'
+    assert (line in text) is several
+    assert ("# apiserver:" in text) is several
+
+
+def test_an_apiserver_on_a_loopback_of_ipv6_is_open_and_others_are_named() -> None:
+    found = explored({SLICES: slices("2001:db8::1")}, "https://[0:0::1]:6443")
+    assert isinstance(fact := found.cluster["apiserver"], Missing)
+    assert fact.why.endswith("The Service kubernetes leads to https://[2001:db8::1]:6443.")
 
 
 def test_kubeadm_tells_the_domain() -> None:

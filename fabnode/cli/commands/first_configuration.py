@@ -8,6 +8,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from pydantic import ValidationError
 from ...config import host_list, listed_hosts, starter
 from ...config.list_settings import FORMATS
 from ...config.sections import SshSettings
+from ...config.validators import is_address, is_host
 from ...deploy import discovery, found_artifacts
 from ...util import program
 from ...util.atomic_write import draft_of
 from ...util.errors import InputError
+from ...util.families import FAMILY_NAMES, family_of, split_values
 from ...util.words import counted
 from .. import app
 
@@ -68,7 +71,7 @@ def init(
         refuse_existing(target)
     named = named_hosts(hosts, hosts_file)
     parts = offered_artifacts(artifacts, target)
-    addresses = [host.ip or host.address for host in named]
+    addresses = [each for h in named for each in (*split_values(h.ip or h.address), *h.seen)]
     found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent, addresses)
     findings = with_artifacts(_with_ssh(found.findings, login, target.parent), parts, target)
     text = starter.write(
@@ -208,25 +211,40 @@ def _of_file(name: str) -> list[Host]:
 
 def with_addresses(hosts: Sequence[Host]) -> list[Host]:
     """Return the hosts with the addresses that this machine knows of names."""
-    if not any(host.needs_ip and not host.ip for host in hosts):
+    if not any(map(_is_to_be_looked_up, hosts)):
         return list(hosts)
     with ThreadPoolExecutor(_LOOKUPS) as pool:
         return list(pool.map(_looked_up, hosts))
 
 
+def _is_to_be_looked_up(host: Host) -> bool:
+    return is_host(host.address) and host.needs_ip and not host.ip and not host.left_out
+
+
 def _looked_up(host: Host) -> Host:
-    if not host.needs_ip or host.ip or host.left_out:
+    if not _is_to_be_looked_up(host):
         return host
     try:
-        entries = socket.getaddrinfo(host.address, None, socket.AF_INET, socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host.address, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return replace(host, why=f"this machine knows no IPv4 address of {host.address}.")
-    found = sorted({str(address[0]) for *_, address in entries})
-    if len(found) > 1:
-        return replace(host, why=f"{host.address} has {len(found)} addresses.")
-    if found[0].startswith("127."):
-        return replace(host, why=f"{host.address} is this machine itself, by {found[0]}.")
-    return replace(host, ip=found[0])
+        entries = []
+    found = sorted({str(address[0]) for *_, address in entries if is_address(str(address[0]))})
+    seen, unseen = [], {}
+    for family, name in FAMILY_NAMES.items():
+        own = [each for each in found if family_of(each) == family and not _is_link_local(each)]
+        if len(own) > 1:
+            unseen[family] = f"{host.address} has {len(own)} addresses."
+        elif not own:
+            unseen[family] = f"this machine knows no {name} address of {host.address}."
+        elif ip_address(own[0]).is_loopback:
+            unseen[family] = f"{host.address} is this machine itself, by {own[0]}."
+        else:
+            seen += own
+    return replace(host, seen=tuple(seen), unseen=unseen, why="" if seen else unseen[4])
+
+
+def _is_link_local(address: str) -> bool:
+    return family_of(address) == 6 and ip_address(address).is_link_local
 
 
 def write_new(target: Path, text: str, ca_pem: str) -> list[Path]:

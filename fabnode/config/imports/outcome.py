@@ -376,7 +376,7 @@ def _decisions(findings: Findings, left: Sequence[Open], hosts: Sequence[Host]) 
         found += [Open(f"nodes[{host.name}]", doubt.rstrip(".")) for doubt in host.doubts]
         if host.left_out:
             found.append(Open(f"nodes[{host.name}]", f"left out: {host.left_out.rstrip('.')}"))
-        elif host.needs_ip and not host.ip:
+        elif host.needs_ip and not host.ip and not host.seen:
             found.append(Open(f"nodes[{host.name}].ip", host.why.rstrip(".")))
     if all(host.left_out for host in hosts):
         found.append(Open("nodes", "no worker is left" if hosts else "no hosts were named"))

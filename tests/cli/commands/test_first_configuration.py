@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from fabnode.deploy import discovery
 from fabnode.kube.client import ApiAwayError
 from fabnode.util.errors import InputError
 from fabnode.util.problems import ConfigError
-from tests.deploy.test_discovery import WHOLE, Api
+from tests.deploy.test_discovery import DUAL, WHOLE, Api
 from tests.deploy.test_found_artifacts import image
 from tests.kube.test_kubeconfig import CA, encoded, kubeconfig
 
@@ -293,6 +294,44 @@ def test_addresses_of_names_are_looked_up_here(
     text = init(hosts="web-1").read_text()
     assert (f"{{name: web-1, address: web-1, ip: {ip}}}" in text) == bool(ip)
     assert why in text
+
+
+@pytest.mark.parametrize(
+    ("addresses", "ip", "why"),
+    [
+        (["192.0.2.50", "2001:db8::50"], ("192.0.2.50", "2001:db8::50"), ""),
+        (["fe80::1", "fe80::1%eth0", "192.0.2.5", "2001:db8::5"], ("192.0.2.5", "2001:db8::5"), ""),
+        (["192.0.2.50"], None, "this machine knows no IPv6 address of web-1. Write both, as 192.0"),
+        (["192.0.2.50", "2001:db8::5", "2001:db8::6"], None, "web-1 has 2 addresses. Write both"),
+        (["127.0.1.1", "::1"], None, "web-1 is this machine itself, by 127.0.1.1."),
+    ],
+)  # fmt: skip
+def test_names_are_looked_up_in_each_family_that_services_have(
+    addresses: list[str],
+    ip: tuple[str, ...] | None,
+    why: str,
+    init: Init,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "Api", lambda *_, **__: Api({**WHOLE, **DUAL}))
+    entries = [(0, 0, 0, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: entries)
+    written = init(hosts="web-1")
+    if ip:
+        assert load(written).nodes[0].ips == ip
+    assert why in re.sub(r"\n *#", "", written.read_text())
+
+
+def test_hosts_may_be_given_with_an_address_of_each_family(
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "Api", lambda *_, **__: Api({**WHOLE, **DUAL}))
+    (tmp_path / "l.csv").write_text('name,address,ip\nn2,192.0.2.12,"192.0.2.12,2001:db8::12"\n')
+    nodes = load(init(hosts="n1 2001:db8::11 192.0.2.11", hosts_file="l.csv")).nodes
+    assert [(node.address, node.ips) for node in nodes] == [
+        ("2001:db8::11", ("2001:db8::11", "192.0.2.11")),
+        ("192.0.2.12", ("192.0.2.12", "2001:db8::12")),
+    ]
 
 
 def test_the_kubeconfig_is_the_one_that_kubectl_takes(
