@@ -187,7 +187,7 @@ class _Making:
         value = self.entry.value
         if "name" not in value and self._record.name is not None:
             self._set(("name",), self._record.name, self._record.path)
-        if "address" not in value and isinstance(ip := value.get("ip"), str):
+        if "address" not in value and isinstance(ip := _first(value.get("ip")), str):
             self._set(("address",), ip, self._record.path)
             self.entry.lines["address",] = self.entry.lines["ip",]
 
@@ -260,10 +260,21 @@ def written(path: KeyPath) -> str:
     return text
 
 
+def _first(value: object) -> object:
+    """Return the first of one address or of two, in a list or with a comma between."""
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value.partition(",")[0].strip() if isinstance(value, str) else value
+
+
 def _bare(value: object) -> object:
-    """Return an address without the length of its network, which NetBox writes after it."""
+    """Return addresses without the lengths of their networks, which NetBox writes after them."""
+    if isinstance(value, list):
+        return [_bare(each) for each in value]
     if not isinstance(value, str) or "/" not in value:
         return value
+    if "," in value:
+        return ",".join(str(_bare(each.strip())) for each in value.split(","))
     try:
         return str(ipaddress.ip_interface(value).ip)
     except ValueError:

@@ -15,7 +15,7 @@ from fabnode.config import origins
 from fabnode.config.loader import load, read_spread
 from fabnode.config.schema import schema
 from fabnode.util.problems import ConfigError
-from tests.support import write_cluster
+from tests.support import DUAL, IPV6, write_cluster
 
 if TYPE_CHECKING:
     from fabnode.config.configuration import Node
@@ -86,6 +86,30 @@ def output(value: object) -> dict[str, object]:
 )  # fmt: skip
 def test_hosts_are_found_in_each_shape(tmp_path: Path, document: object, more: Any) -> None:
     assert shown(nodes(tmp_path, document, {"file": "list.json", **more})) == BOTH
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "n1 192.0.2.1 2001:db8::1",
+        {"name": "n1", "ip": "192.0.2.1,2001:db8::1"},
+        {"name": "n1", "ip": ["192.0.2.1", "2001:db8::1"]},
+        {"name": "n1", "ip": "192.0.2.1/24, 2001:DB8:0::1/64"},
+        {"name": "n1", "ip": ["192.0.2.1/24", "2001:db8::1/64"]},
+        {"name": "n1", "address": "192.0.2.1/24", "ip": "192.0.2.1,2001:db8::1"},
+    ],
+)
+def test_a_host_may_have_an_address_of_each_family(tmp_path: Path, host: object) -> None:
+    (tmp_path / "l.json").write_text(json.dumps([host]))
+    path = write_cluster(tmp_path, **{**DUAL, "nodes": [{"from": "l.json"}]})
+    (node,) = load(path).nodes
+    assert (node.name, node.address, node.ips) == ("n1", "192.0.2.1", ("192.0.2.1", "2001:db8::1"))
+
+
+def test_netbox_writes_the_length_of_ipv6_networks_as_well(tmp_path: Path) -> None:
+    (tmp_path / "l.json").write_text(json.dumps([{"name": "n1", "address": "2001:db8::1/64"}]))
+    (node,) = load(write_cluster(tmp_path, **{**IPV6, "nodes": [{"from": "l.json"}]})).nodes
+    assert node.ips == ("2001:db8::1",)
 
 
 def test_yaml_is_read_as_json_is(tmp_path: Path) -> None:
