@@ -281,6 +281,7 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     user="By whom SSH logs in to them (default: root).",
     key="The private key that it logs in with (default: the agent's, and those that ssh takes).",
     known_hosts="The file of their host keys, there or to come (default: those that ssh takes).",
+    no_ssh="Log in to no host, also where its key is known.",
     artifacts="Folder with bin, cni, images, calico.yaml (default: artifacts beside the file).",
     out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
     dry_run="Print the file; write nothing.",
@@ -294,6 +295,7 @@ def config_init(
     user: str = "",
     key: str = "",
     known_hosts: str = "",
+    no_ssh: bool = False,
     artifacts: str = "",
     out: str = "",
     dry_run: bool = False,
@@ -301,9 +303,10 @@ def config_init(
     """
     Write a first configuration for a cluster.
 
-    The cluster is asked for its version, networks, DNS and nodes, and a folder of artifacts for
-    the releases that lie there; what they do not tell is a comment that says why. No file is ever
-    replaced.
+    The cluster is asked for its version, networks, DNS and nodes, a folder of artifacts for the
+    releases that lie there, and hosts whose keys ssh knows for their names, addresses and
+    architectures. What they do not tell is asked at a terminal, or is a comment that says why.
+    No file is ever replaced.
 
     Example: inv config.init --hosts "node-1 192.168.1.42,node-2 192.168.1.43"
     """
@@ -313,6 +316,7 @@ def config_init(
         hosts=hosts,
         hosts_file=hosts_file,
         login=commands.first_configuration.Login(user, key, known_hosts),
+        no_ssh=no_ssh,
         artifacts=artifacts,
         out=out,
         dry_run=dry_run,

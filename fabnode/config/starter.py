@@ -24,6 +24,7 @@ from ..util.families import families_of, split_values
 from ..util.problems import InvalidValueError, plain
 from ..util.sanitize import clean
 from . import address_families, cross_checks, fields
+from .apiservers import Apiservers
 from .host_addresses import HostAddresses, host_addresses
 from .sections import ClusterSettings
 
@@ -38,9 +39,9 @@ REQUIRED = ("version", "apiserver", "ca", "service_cidr", "pod_cidr", "dns_addre
 OPTIONAL = ("name", "dns_domain")
 """Those that have a default, and are written where they are known."""
 
-_TYPES: dict[str, TypeAdapter[Any]] = {
+FACT_TYPES: Mapping[str, TypeAdapter[Any]] = {
     "version": TypeAdapter(fields.ReleaseField),
-    "apiserver": TypeAdapter(fields.ApiserverUrl),
+    "apiserver": TypeAdapter(Apiservers),
     "ca": TypeAdapter(fields.Text),
     "service_cidr": TypeAdapter(fields.Networks),
     "pod_cidr": TypeAdapter(fields.Networks),
@@ -48,6 +49,7 @@ _TYPES: dict[str, TypeAdapter[Any]] = {
     "dns_domain": TypeAdapter(fields.Domain),
     "name": TypeAdapter(fields.ClusterName),
 }
+"""What a value of each of these keys may be."""
 _WIDTH = 100
 _LONGEST = 400  # characters of a comment
 _MOST_NODES = 50
@@ -158,7 +160,7 @@ def service_families(service_cidr: Fact) -> tuple[Family, ...]:
     if isinstance(service_cidr, Missing):
         return ()
     try:
-        whole: str = _TYPES["service_cidr"].validate_python(service_cidr.value)
+        whole: str = FACT_TYPES["service_cidr"].validate_python(service_cidr.value)
     except ValidationError:
         return ()
     return families_of(split_values(whole))
@@ -200,7 +202,7 @@ def _valid(key: str, fact: Fact) -> Fact:
     if isinstance(fact, Missing):
         return fact
     try:
-        value = _TYPES[key].validate_python(fact.value)
+        value = FACT_TYPES[key].validate_python(fact.value)
     except ValidationError as error:
         cause = error.errors()[0].get("ctx", {}).get("error")
         why = cause.message if isinstance(cause, InvalidValueError) else "can't be used"
@@ -210,18 +212,29 @@ def _valid(key: str, fact: Fact) -> Fact:
     return fact
 
 
+def cluster_of(facts: Mapping[str, Fact]) -> ClusterSettings | None:
+    """
+    Return the section `cluster` for checks, which want a whole one; None: a network is not known.
+
+    What else is not known is in it what agrees with anything.
+
+    :param facts: of `judged`.
+    """
+    known = {key: fact.value for key, fact in facts.items() if isinstance(fact, Known)}
+    fill = {"version": "1.36.0", "apiserver": "https://api.invalid", "ca": "x", "kubeconfig": "x"}
+    if not {"service_cidr", "pod_cidr", "dns_address"} <= known.keys():
+        return None
+    return ClusterSettings.model_validate({**fill, **known})
+
+
 def _contradiction(facts: Mapping[str, Fact]) -> tuple[str, str] | None:
     """Return a key whose value contradicts another's, and how; None where all agree."""
-    known = {key: fact.value for key, fact in facts.items() if isinstance(fact, Known)}
-    # Checks want a whole section: what is not known is what agrees with anything.
-    fill = {"version": "1.36.0", "apiserver": "https://api.invalid", "ca": "x", "kubeconfig": "x"}
-    networks = {"service_cidr", "pod_cidr", "dns_address"}
-    if not networks <= known.keys():
+    settings = cluster_of(facts)
+    if settings is None:
         return None
-    settings = ClusterSettings.model_validate({**fill, **known})
     for path, message, _ in (*cross_checks.networks(settings), *address_families.cluster(settings)):
         # What was guessed gives way: it is the one that is wrong, if not the only one that may be.
-        those = [str(path[-1]), *(key for key in ("service_cidr", "pod_cidr") if key in message)]
+        those = [str(path[1]), *(key for key in ("service_cidr", "pod_cidr") if key in message)]
         found = {key: fact for key in those if isinstance(fact := facts[key], Known)}
         wrong = next((key for key in found if found[key].doubtful), those[0])
         if wrong in found:

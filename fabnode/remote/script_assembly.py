@@ -13,6 +13,8 @@ PROGRAMS = {
     "boot": ("boot/state",),
     # Says which machine a host is.
     "machine": ("shared/base", "shared/observation", "shared/records", "shared/machine"),
+    # Reports who a host is: its name, architecture and addresses.
+    "identity": ("identity/host",),
     # Carries a plan out: functions that the plan's actions call.
     "apply": (
         "shared/base",

@@ -89,7 +89,18 @@ class Host:
             limit=limit,
             on_line=on_line,
         )
-        patience = max(_PATIENCE, self.node.ssh.connect_timeout)
+        return self._run(command, max(_PATIENCE, self.node.ssh.connect_timeout))
+
+    def as_login_user(self, script: str, *, stdin: Iterable[bytes], limit: int) -> Result:
+        """
+        Run `sh -c script` as the user who logs in, with no more rights; see `root`.
+
+        :raises HostError: see `errors`; a command that merely fails raises nothing.
+        """
+        command = Command(script, stdin, timeout=self.command_timeout, limit=limit)
+        return self._run(command, self.node.ssh.connect_timeout)
+
+    def _run(self, command: Command, patience: float) -> Result:
         try:
             return Session(self.name, command, patience).run(self._transport())
         except HostError:

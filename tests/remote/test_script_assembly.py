@@ -39,6 +39,7 @@ SENT = {
     "journal": assemble("journal"),
     "boot": assemble("boot"),
     "machine": assemble("machine"),
+    "identity": assemble("identity"),
     "apply": f"{UNPACKED}{RECORDED}".encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
     "doctor": symptoms.script(PLACE, "nonce"),

@@ -18,7 +18,7 @@ from ...util.errors import InputError
 from ...util.problems import either, nearest
 from ...util.words import counted
 from .. import app, exits
-from . import first_configuration
+from . import first_configuration, first_hosts
 
 if TYPE_CHECKING:
     from ...config.host_list import Host
@@ -54,11 +54,11 @@ def run(
     if not dry_run:
         first_configuration.refuse_existing(target)
     facts = _read(source, tool, [name for name in groups.split(",") if name.strip()])
-    named = first_configuration.named_hosts(hosts, hosts_file)
+    named = first_hosts.named_hosts(hosts, hosts_file)
     parts = first_configuration.offered_artifacts(artifacts, target)
     access, ca_pem = _access(kubeconfig, facts, target.parent)
     found = outcome.of(facts, access, named)
-    rows = first_configuration.with_addresses(found.hosts)
+    rows = first_hosts.with_addresses(found.hosts)
     text = starter.write(
         first_configuration.with_artifacts(found.findings, parts, target),
         rows,

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ...config import host_list, listed_hosts, starter
-from ...config.list_settings import FORMATS
+from ...config import starter
 from ...config.sections import SshSettings
-from ...config.validators import is_address, is_host
-from ...deploy import discovery, found_artifacts
+from ...config.validators import is_address
+from ...deploy import discovery, found_artifacts, identified_hosts
 from ...util import program
 from ...util.atomic_write import draft_of
 from ...util.errors import InputError
-from ...util.families import FAMILY_NAMES, family_of, split_values
+from ...util.families import split_values
 from ...util.words import counted
 from .. import app
+from . import first_hosts, first_questions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
 
     from ...config.host_list import Host
     from ...config.starter import Findings
     from ...deploy.found_artifacts import Artifacts
+    from ...deploy.host_identities import Identities
 
-_MOST_BYTES = 2**20
-_LOOKUPS = 16  # names looked up at once
+_MOST_NAMED = 5
 _FLATTEN = "`kubectl config view --flatten --minify > FILE` makes one of them: --kubeconfig FILE"
 
 
@@ -54,14 +52,17 @@ def init(
     hosts: str,
     hosts_file: str,
     login: Login,
+    no_ssh: bool,
     artifacts: str,
     out: str,
     dry_run: bool,
 ) -> None:
     """
-    Write a configuration of what the cluster says, and print what was found.
+    Write a configuration of what the cluster reports, and print what was found.
 
-    :param login: how SSH logs in.
+    Whoever sits at a terminal is asked for what is not known.
+
+    :param login: how SSH logs in. :param no_ssh: log in to no host.
     :param artifacts: folder of programs, images and manifest; empty: one beside the file, if any.
     :param out: the file to write, which must not exist; empty: where all commands look for it.
     :param dry_run: only print the file.
@@ -69,11 +70,23 @@ def init(
     target = app.configuration_path(out)
     if not dry_run:
         refuse_existing(target)
-    named = named_hosts(hosts, hosts_file)
+    named = first_hosts.named_hosts(hosts, hosts_file)
+    ssh = _ssh_settings(login, target.parent)
     parts = offered_artifacts(artifacts, target)
+    source = _kubeconfig(kubeconfig)
+    discovery.access(source, target.parent)  # before anybody waits, or is asked
+    questions = first_questions.Questions(asks=first_questions.is_possible(hosts_file))
+    named = named or questions.hosts(lambda answer: first_hosts.named_hosts(answer, ""))
+    identities = _identities([] if no_ssh else named, login)
+    _print_unasked(identities, file=sys.stderr if dry_run else sys.stdout)
     addresses = [each for h in named for each in (*split_values(h.ip or h.address), *h.seen)]
-    found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent, addresses)
-    findings = with_artifacts(_with_ssh(found.findings, login, target.parent), parts, target)
+    addresses += [at for each in identities.found.values() for _, at in each.addresses]
+    found = discovery.discover(source, context, target.parent, addresses)
+    findings = replace(found.findings, settings={**found.findings.settings, **ssh})
+    findings = with_artifacts(findings, parts, target)
+    named, findings = _identified(named, findings, identities, parts)
+    findings = questions.cluster(findings, target.parent)
+    named = questions.addresses(findings, named)
     text = starter.write(
         findings,
         named,
@@ -99,17 +112,6 @@ def refuse_existing(target: Path) -> None:
         raise InputError(
             f"{target} exists already, and is left as it is", "name another file with --out"
         )
-
-
-def named_hosts(hosts: str, hosts_file: str) -> list[Host]:
-    """
-    Return the hosts of both options, with addresses.
-
-    :raises InputError: a line is no host, or two have one name or address.
-    """
-    named = with_addresses([*_of_option(hosts), *_of_file(hosts_file)])
-    host_list.refuse_twins(named)
-    return named
 
 
 def offered_artifacts(option: str, target: Path) -> Artifacts | None:
@@ -138,8 +140,47 @@ def print_artifacts(parts: Artifacts | None) -> None:
         app.print_text(f"{'artifacts':14} {found_artifacts.summary(parts)}")
 
 
-def _with_ssh(findings: Findings, login: Login, folder: Path) -> Findings:
-    """Return findings with how SSH logs in. Raises InputError: a value is none, or no file."""
+def _identified(
+    hosts: Sequence[Host],
+    findings: Findings,
+    identities: Identities,
+    parts: Artifacts | None,
+) -> tuple[list[Host], Findings]:
+    """Return hosts and findings with what the hosts reported."""
+    nodes = () if isinstance(findings.nodes, starter.Missing) else findings.nodes
+    by_address = bool(nodes) and all(is_address(each.name) for each in nodes)
+    made = identified_hosts.identified(hosts, identities.found, keep_addresses=by_address)
+    pairs = [
+        (new.name, known)
+        for old, new in zip(hosts, made, strict=True)
+        if (known := identities.found.get(old.name))
+    ]
+    return made, identified_hosts.with_architectures(findings, pairs, parts)
+
+
+def _print_unasked(identities: Identities, file: TextIO) -> None:
+    """Print which hosts reported nothing, by the reasons."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in identities.unasked.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        whose = f"{', '.join(names[:_MOST_NAMED])}{more}"
+        app.print_text(f"not asked over SSH: {whose}: {why}", file=file)
+
+
+def _identities(hosts: Sequence[Host], login: Login) -> Identities:
+    """Ask hosts who they are, those that can be asked."""
+    from ...deploy import host_identities  # with all of SSH, which an import does without
+
+    files = (login.key, login.known_hosts)
+    key, known = (str(Path(each).expanduser().absolute()) if each else "" for each in files)
+    settings = host_identities.login_settings(login.user, key, known)
+    return host_identities.identities(hosts, settings)
+
+
+def _ssh_settings(login: Login, folder: Path) -> dict[str, starter.Fact]:
+    """Return how SSH logs in. Raises InputError: a value is none, or no file."""
     given: dict[str, starter.Fact] = {}
     if login.user:
         try:
@@ -161,7 +202,7 @@ def _with_ssh(findings: Findings, login: Login, folder: Path) -> Findings:
         if not (path.is_file() or (key == "known_hosts" and path.parent.is_dir())):
             raise InputError(f"{option} {name}: there is no such file")
         given[f"ssh.{key}"] = starter.Known([starter.local(path, folder)], f"Of {option}.")
-    return replace(findings, settings={**findings.settings, **given})
+    return given
 
 
 def next_commands(target: Path, out: str) -> str:
@@ -180,71 +221,6 @@ def _kubeconfig(option: str) -> Path:
     if len(paths) > 1:
         raise InputError("KUBECONFIG names several files, and fabnode reads one", _FLATTEN)
     return Path(paths[0] if paths else "~/.kube/config").expanduser()
-
-
-def _of_option(hosts: str) -> list[Host]:
-    return host_list.parse(host_list.split(hosts), "--hosts")
-
-
-def _of_file(name: str) -> list[Host]:
-    """Return the hosts of a file, `-` for standard input. Raises InputError."""
-    if not name:
-        return []
-    source = "standard input" if name == "-" else name
-    try:
-        if name == "-":
-            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
-        else:
-            with Path(name).expanduser().open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise InputError(f"--hosts-file {source} is larger than 1 MiB: no list of hosts")
-        kind = FORMATS.get(Path(name).suffix.lower(), "text")
-        if kind != "text":
-            return listed_hosts.parse(content, source, kind)
-        return host_list.parse(host_list.numbered(content.decode()), source)
-    except OSError as error:
-        raise InputError(f"--hosts-file {source}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--hosts-file {source}: it is no text in UTF-8") from error
-
-
-def with_addresses(hosts: Sequence[Host]) -> list[Host]:
-    """Return the hosts with the addresses that this machine knows of names."""
-    if not any(map(_is_to_be_looked_up, hosts)):
-        return list(hosts)
-    with ThreadPoolExecutor(_LOOKUPS) as pool:
-        return list(pool.map(_looked_up, hosts))
-
-
-def _is_to_be_looked_up(host: Host) -> bool:
-    return is_host(host.address) and host.needs_ip and not host.ip and not host.left_out
-
-
-def _looked_up(host: Host) -> Host:
-    if not _is_to_be_looked_up(host):
-        return host
-    try:
-        entries = socket.getaddrinfo(host.address, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        entries = []
-    found = sorted({str(address[0]) for *_, address in entries if is_address(str(address[0]))})
-    seen, unseen = [], {}
-    for family, name in FAMILY_NAMES.items():
-        own = [each for each in found if family_of(each) == family and not _is_link_local(each)]
-        if len(own) > 1:
-            unseen[family] = f"{host.address} has {len(own)} addresses."
-        elif not own:
-            unseen[family] = f"this machine knows no {name} address of {host.address}."
-        elif ip_address(own[0]).is_loopback:
-            unseen[family] = f"{host.address} is this machine itself, by {own[0]}."
-        else:
-            seen += own
-    return replace(host, seen=tuple(seen), unseen=unseen, why="" if seen else unseen[4])
-
-
-def _is_link_local(address: str) -> bool:
-    return family_of(address) == 6 and ip_address(address).is_link_local
 
 
 def write_new(target: Path, text: str, ca_pem: str) -> list[Path]:

@@ -33,7 +33,8 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
     monkeypatch.setattr(discovery, "Api", lambda *_, **__: Api(WHOLE))
     kubeconfig(tmp_path, {"token": "t0p-secret"}, **{"certificate-authority-data": encoded(CA)})
     (tmp_path / "admin.kubeconfig").chmod(0o600)
-    for name in ("KUBECONFIG", "FABNODE_CONFIG"):
+    monkeypatch.setenv("HOME", str(tmp_path))  # where nobody's host keys are
+    for name in ("KUBECONFIG", "FABNODE_CONFIG", "SSH_AUTH_SOCK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -44,6 +45,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
             "hosts": "n1 192.0.2.11",
             "hosts_file": "",
             "login": Login(),
+            "no_ssh": False,
             "artifacts": "",
             "out": "",
             "dry_run": False,
@@ -162,7 +164,8 @@ def test_hosts_come_from_options_and_files(
 ) -> None:
     content = b"cp-1 192.0.2.12\n192.0.2.13\n"
     (tmp_path / "hosts").write_bytes(content)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    given = SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", given)
     nodes = load(init(hosts_file=name)).nodes
     assert [node.name for node in nodes] == ["n1", "cp-1", "192.0.2.13"]
 
