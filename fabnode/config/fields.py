@@ -26,8 +26,8 @@ from ..releases.version import Release
 from ..util import families
 from ..util.digests import is_sha256
 from ..util.own_names import NODE_OPERATION, NODE_RECORD, NODE_SEAL
-from ..util.problems import InvalidValueError, either, nearest
-from . import validators
+from ..util.problems import InvalidValueError, either, nearest, plain
+from . import address_hints, validators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,17 +137,8 @@ def _host_address(value: str) -> str:
     if validators.is_scoped(value):
         return value
     if not validators.is_host(value):
-        user, at, place = value.rpartition("@")
-        host, colon, port = place.partition(":")
-        hints = [
-            f"the user goes into `ssh: {{user: {user}}}`"
-            if at and validators.is_user(user)
-            else "",
-            f"the port goes into `ssh: {{port: {port}}}`" if validators.is_port(port) else "",
-        ]
-        known = validators.is_host(host) and (at or colon)
-        hint = "; ".join(filter(None, hints)) if known else ""
-        raise InvalidValueError("must be an IPv4 or IPv6 address, or a host name", hint)
+        expected = "must be an IPv4 or IPv6 address, or a host name"
+        raise InvalidValueError(expected, address_hints.host_hint(value))
     if validators.is_ipv6(value) and ipaddress.IPv6Address(value).is_link_local:
         raise InvalidValueError(
             "needs the interface of this machine by which it is reached",
@@ -176,10 +167,11 @@ def _begins(value: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) 
 def _address(value: str) -> str:
     if not validators.is_address(value):
         fault = "must be an IPv4 or IPv6 address"
-        raise InvalidValueError(
-            fault, "without an interface" if validators.is_scoped(value) else ""
-        )
+        raise InvalidValueError(fault, address_hints.address_hint(value))
     return str(ipaddress.ip_address(value))
+
+
+_ONE_OF_EACH = "give one of IPv4 and one of IPv6, or one alone"
 
 
 class _OfEachFamily(BeforeValidator):
@@ -193,18 +185,23 @@ class _OfEachFamily(BeforeValidator):
         def both(value: object) -> object:
             if isinstance(value, str):
                 found = [part.strip() for part in value.split(",")]
-            elif isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+                if len(found) > 1 and not all(found):
+                    hint = "write one value, or two with a comma between"
+                    raise InvalidValueError("has nothing on one side of a comma", hint)
+            elif isinstance(value, list | tuple):
                 found = list(value)
+                if others := [one for one in found if not isinstance(one, str)]:
+                    hint = f'put each in quotes, as in "{plain(str(others[0]))}"'
+                    raise InvalidValueError("has a value that is no text", hint)
             else:
                 return value  # pydantic reports what is wrong with it
             if not 1 <= len(found) <= _FAMILIES:
-                raise InvalidValueError("must be one value, or two: one of IPv4 and one of IPv6")
+                message = "must be one value, or two: one of IPv4 and one of IPv6"
+                raise InvalidValueError(message, _ONE_OF_EACH)
             made = [check(_text(one)) for one in found]
             if len(families.families_of(made)) < len(made):
                 name = families.FAMILY_NAMES[families.family_of(made[0])]
-                raise InvalidValueError(
-                    f"has two values of {name}", "give one of IPv4 and one of IPv6, or one alone"
-                )
+                raise InvalidValueError(f"has two values of {name}", _ONE_OF_EACH)
             return ",".join(made)
 
         super().__init__(both)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..util.problems import ConfigError, InvalidValueError
 from .node_parts import NodePart, parts_of, with_parts
+from .validators import is_ipv6
 
 if TYPE_CHECKING:
     from ..util.problems import KeyPath, Problem
@@ -117,6 +118,9 @@ def _sizes(key: str, text: object) -> list[int]:
 
 def _size(key: str, inside: str) -> int:
     ends = _ENDS.fullmatch(inside)
+    if ends is None and is_ipv6(inside):
+        hint = f"write an IPv6 address without brackets: {inside}"
+        raise RangeError(key, f"has an address in brackets: [{inside}]", hint)
     if ends is None:
         raise RangeError(key, f"has a range that is none: [{inside}]", _advice())
     first, last = ends.groups()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..remote.host_identity import HostIdentity
 
 SECONDS = 30.0  # for all hosts together
-_SECONDS_EACH = 5  # for each step of a login, and for the answer
+_SECONDS_EACH = 10  # for each step of a login, and for the answer
 _AT_ONCE = 32
 
 
@@ -88,7 +88,12 @@ def identities(
         timer.start()
         try:
             done = fan_out(
-                hosts, ask, name=lambda host: host.name, max_parallel=_AT_ONCE, stop=stop
+                hosts,
+                ask,
+                name=lambda host: host.name,
+                max_parallel=_AT_ONCE,
+                stop=stop,
+                on_interrupt=end,
             )
         finally:
             timer.cancel()

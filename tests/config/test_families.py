@@ -95,7 +95,7 @@ def test_what_is_right_is_taken(overrides: dict[str, Any]) -> None:
         ),
         (
             dual(cluster={"service_cidr": "10.68.0.0/16,fd00::/108,fd01::/108"}),
-            ["cluster.service_cidr: must be one value, or two: one of IPv4 and one of IPv6, got '10.68.0.0/16,fd00::/108,fd01::/108'"],
+            ["cluster.service_cidr: must be one value, or two: one of IPv4 and one of IPv6, got '10.68.0.0/16,fd00::/108,fd01::/108'; give one of IPv4 and one of IPv6, or one alone"],
         ),
         (
             dual(cluster={"service_cidr": "10.68.0.0/16,fd00:10:68::1/108"}),

@@ -118,7 +118,8 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         nodes(address="192.0.2.11/24"),
-        "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got '192.0.2.11/24'",
+        "nodes[n1].address: must be an IPv4 or IPv6 address, or a host name, got '192.0.2.11/24';"
+        " without the length of its network: 192.0.2.11",
     ),
     # what Kubernetes would set back
     (
