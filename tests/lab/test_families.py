@@ -11,6 +11,7 @@ from fabnode.pki.certificates import read
 from fabnode.util.families import Family, family_of, in_url
 
 from .harness import NODES, eventually
+from .test_relay import moved, warnings
 from .workload import NAMESPACE, Workload
 
 if TYPE_CHECKING:
@@ -232,3 +233,22 @@ def test_a_reset_leaves_nothing_of_either_family(joined: Lab) -> None:
     assert not joined.on("n3", LEFT).strip()
     joined.restore()
     assert "Service VIP" in str(joined.inv("verify", "--json").document["checks"])
+
+
+def test_parts_go_from_host_to_host_by_ipv6_where_nodes_have_that_first(joined: Lab) -> None:
+    """Which is the only one here, or made the first one."""
+    swapped = {name: {"ip": [*reversed(node_ips(joined, name))]} for name in NODES}
+    relays = {"distribution": "relay"}
+    config = joined.config(swapped if len(families(joined)) > 1 else None, artifacts=relays)
+    joined.lab("fresh", "--hosts", ",".join(NODES))
+    joined.as_configured = False
+    run = joined.begin("deploy-nodes", "--json", config=config)
+    listens = "ss -6 -Hltn 'sport = :10280'"
+    eventually(lambda: [each for each in NODES if joined.on(each, listens, code=None)])
+    done = run.wait(joined.patience).expect(0)
+    assert done.results == dict.fromkeys(NODES, "changed")
+    print(moved(done), warnings(done))
+    sent, passed = (sum(each) for each in zip(*moved(done).values(), strict=True))
+    assert passed > sent, moved(done)
+    assert not any("does not reach" in text for text in warnings(done))
+    joined.restore()

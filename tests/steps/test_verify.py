@@ -295,6 +295,8 @@ def test_health_is_asked_where_the_configuration_has_it(
         ("192.0.2.11:10249", "192.0.2.11"),
         ("192.0.2.11", "192.0.2.11"),
         ("[fd00::1]:10249", "fd00::1"),
+        ("fd00::1", "fd00::1"),
+        ("::", "127.0.0.1"),
     ],
 )
 def test_what_is_bound_to_an_address_is_asked_there(bound: str, address: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...config.configuration import Node
+from ...config.validators import is_address
 from ...node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 
 KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE = "kubelet health", "kube-proxy health", "kube-proxy mode"
@@ -41,7 +42,7 @@ def _endpoint(given: object, default: int) -> Endpoint:
     if given is None:
         return Endpoint(_LOOPBACK, default)
     address, colon, port = str(given).rpartition(":")
-    if not colon or str(given).endswith("]"):
+    if not colon or str(given).endswith("]") or is_address(str(given)):
         return Endpoint(_reached(str(given)), default if given else 0)
     return Endpoint(_reached(address), _port(port))
 
