@@ -140,8 +140,8 @@ def _require_known_keys(access: Access, node: Node) -> None:
     while isinstance(hop, HopConnection):
         trust = access.trust(node, hop)
         if not trust.keys and not trust.authorities:
-            whose = f"the host key of {key_name(hop)}, on the way" if on_the_way else "its host key"
-            raise HostError(node.name, f"ssh does not know {whose}")
+            whose = f" of {key_name(hop)}, on the way" if on_the_way else ""
+            raise HostError(node.name, f"ssh does not know the host key{whose}")
         hop, on_the_way = hop.gateway, True
 
 

@@ -62,7 +62,7 @@ def test_a_host_whose_key_nobody_knows_is_not_connected_to(
     server = serve()
     monkeypatch.setattr(host_identities.Host, "open", None)
     found = identities([LOCAL], login(server))
-    assert (found.found, found.unasked) == ({}, {"n1": "ssh does not know its host key"})
+    assert (found.found, found.unasked) == ({}, {"n1": "ssh does not know the host key"})
     assert server.commands == []
 
 
@@ -105,7 +105,7 @@ def test_a_host_that_is_down_is_named(serve: Serve, login: Callable[..., SshSett
     found = identities([LOCAL, Host("n2", "192.0.2.12")], settings)
     assert found.found == {}
     assert "refused" in found.unasked["n1"]
-    assert found.unasked["n2"] == "ssh does not know its host key"
+    assert found.unasked["n2"] == "ssh does not know the host key"
 
 
 def test_a_host_that_hangs_holds_nobody_up(

@@ -255,7 +255,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Return what has hosts report these, by address, and returns who was asked."""
 
     def make(
-        known: dict[str, HostIdentity], why: str = "ssh does not know its host key"
+        known: dict[str, HostIdentity], why: str = "ssh does not know the host key"
     ) -> list[str]:
         asked: list[str] = []
 
@@ -291,7 +291,7 @@ def test_hosts_that_report_nothing_are_named_by_their_reasons(
     hosts = ",".join(f"n{n} 192.0.2.1{n}" for n in range(1, 9))
     assert len(load(init(hosts=hosts)).nodes) == 8
     shown = capsys.readouterr()
-    line = "not asked over SSH: n2, n3, n4, n5, n6 and 2 more: ssh does not know its host key\n"
+    line = "not asked over SSH: n2, n3, n4, n5, n6 and 2 more: ssh does not know the host key\n"
     assert line in shown.out
     init(hosts=hosts, dry_run=True)
     shown = capsys.readouterr()
