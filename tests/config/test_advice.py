@@ -51,7 +51,8 @@ WAYS = "must be first-found, kubernetes-internal-ip, can-reach=â€¦, interface=â€
 def test_a_bad_setting_is_named_with_file_line_key_and_advice(
     tmp_path: Path, section: str, key: str, value: object, sentence: str
 ) -> None:
-    path = write_cluster(tmp_path, **{section: {key: value}})
+    changes: dict[str, Any] = {section: {key: value}}
+    path = write_cluster(tmp_path, **changes)
     assert problem(path, key) == f"{section}.{key}: {sentence}"
 
 
@@ -97,7 +98,8 @@ def test_a_bad_address_of_a_node_is_named_with_what_to_write(
     tmp_path: Path, base: dict[str, Any], key: str, value: str, sentence: str
 ) -> None:
     node = {"name": "n1", "address": "192.0.2.11", key: value}
-    path = write_cluster(tmp_path, **merge_deep(base, {"nodes": [node]}))
+    changes: Any = merge_deep(base, {"nodes": [node]})
+    path = write_cluster(tmp_path, **changes)
     assert problem(path, value) == f"nodes[n1].{key}: {sentence}"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.config.host_list import Host
-from fabnode.deploy import host_identities
 from fabnode.deploy.host_identities import identities, login_settings
+from fabnode.ssh.host import Host as Connected
 from tests.ssh.conftest import serve as serve  # a fixture
 from tests.ssh.server import key
 
@@ -60,7 +60,7 @@ def test_a_host_whose_key_nobody_knows_is_not_connected_to(
     serve: Serve, login: Callable[..., SshSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve()
-    monkeypatch.setattr(host_identities.Host, "open", None)
+    monkeypatch.setattr(Connected, "open", None)
     found = identities([LOCAL], login(server))
     assert (found.found, found.unasked) == ({}, {"n1": "ssh does not know the host key"})
     assert server.commands == []

@@ -72,7 +72,7 @@ def test_a_host_gets_the_addresses_that_nobody_gave(
 def test_a_host_that_was_given_by_its_address_has_its_own_name(
     hosts: list[str], names: list[str], wanted: list[str]
 ) -> None:
-    given = [Host(*(each.split() * 2)[:2]) for each in hosts]
+    given = [Host(each.split()[0], each.split()[-1]) for each in hosts]
     found = {
         host.name: identity(name, (("eth0", host.address),))
         for host, name in zip(given, names, strict=True)
