@@ -306,8 +306,8 @@ def test_what_ran_before_an_upgrade_is_forgotten_once_all_is_as_configured(
     assert "inv upgrade --limit n1 proves the node first" in finding.fix
     assert FORGOTTEN not in node.reported, "a plan changes nothing"
     assert node.deploy()
-    reported = node.reported
-    assert reported.index("host: forgotten, what") > reported.index("api: wait ready")
+    summary = node.summary
+    assert summary.index("host: forgotten, what") > summary.index("api: wait ready")
     assert unfinished.kept(node.config, "n1") == ""
     assert node.deploy() is False
     assert node.another().plan().findings == ()
