@@ -77,8 +77,10 @@ class NodesInUse:
         :param insisting: a pod that would not go is a failure.
         :raises DrainBlockedError: some pod would not go, and that is insisted on.
         """
-        with self.context.run.journal.step(name, DRAIN, "looking at its pods") as log:
-            found = self.drainer.preview(self.cordons.live(name))
+        guard = self.context.session.guard
+        with self.context.run.journal.step(name, DRAIN, "previewing") as log:
+            with guard.explaining():  # an account may be one that only deploys
+                found = self.drainer.preview(self.cordons.live(name))
             held = departures.blocked(found.departures)
             leaving = departures.left(found.departures)
             log.note(f"{len(leaving) - len(held)} of {counted(len(found.departures), 'pod')} go")

@@ -309,6 +309,23 @@ def test_missing_rights_are_named_with_the_account_that_has_them(scene: Scene) -
     assert "inv rbac.deployer --with-drain" in error.advice
 
 
+def test_a_preview_that_is_refused_names_all_that_a_drain_needs(scene: Scene) -> None:
+    scene.api.refused = {"list pods", "create pods/eviction"}
+
+    original = scene.api.get
+
+    def get(path: str, **query: str) -> dict[str, Any]:
+        if path.endswith("/pods"):
+            raise ApiError(403, "Forbidden", "pods is forbidden")
+        return original(path, **query)
+
+    scene.api.get = get  # type: ignore[method-assign]
+    error = draining.preview(scene.run(), Permits())["n1"].error
+    assert isinstance(error, MissingRightsError)
+    assert "create pods/eviction" in error.message
+    assert "inv rbac.deployer --with-drain" in error.advice
+
+
 def test_a_cordon_takes_no_right_to_evict(scene: Scene) -> None:
     scene.api.refused = {"list pods", "create pods/eviction", "list poddisruptionbudgets"}
     draining.cordon(scene.run())
