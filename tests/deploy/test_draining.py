@@ -310,7 +310,7 @@ def test_missing_rights_are_named_with_the_account_that_has_them(scene: Scene) -
 
 
 def test_a_preview_that_is_refused_names_all_that_a_drain_needs(scene: Scene) -> None:
-    scene.api.refused = {"list pods", "create pods/eviction"}
+    scene.api.refused = {"list pods", "create pods"}
 
     original = scene.api.get
 
@@ -327,7 +327,7 @@ def test_a_preview_that_is_refused_names_all_that_a_drain_needs(scene: Scene) ->
 
 
 def test_a_cordon_takes_no_right_to_evict(scene: Scene) -> None:
-    scene.api.refused = {"list pods", "create pods/eviction", "list poddisruptionbudgets"}
+    scene.api.refused = {"list pods", "create pods", "list poddisruptionbudgets"}
     draining.cordon(scene.run())
     assert scene.api.cordoned()
     draining.uncordon(scene.run())
