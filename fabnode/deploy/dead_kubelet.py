@@ -103,6 +103,10 @@ class Emptying:
                     raise
                 self.drainer.drain(self._name, log, self.advice, ends=False)
         left = self._unended() if why else []
+        if left and not self._asked():  # it works again, and gives pods their grace
+            with self._step("waiting for its pods") as log:
+                self.drainer.drain(self._name, log, self.advice)
+            return _NONE
         if left and not reboots:
             self._warn(f"{why}: its pods are ended on its host")
             self._ended(left)

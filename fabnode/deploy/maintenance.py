@@ -319,6 +319,9 @@ class _Node:
                 raise RebootError(f"the host refuses to reboot: {refusal}", self._advice)
             after = self._await_boot(state.boot, log)
             log.changed(f"rebooted, kernel {after.running}")
+        if after.machine != state.machine:
+            why = f"what answers after the reboot has the machine-id {after.machine or 'unknown'}"
+            raise NotItsHostError(self._name, f"{why}, and had {state.machine or 'unknown'} before")
         self._emptying.declare_dead(unended)
         return operation, after
 

@@ -210,7 +210,7 @@ class NodeDeployer:
         self._hooks.due = shown.hooks
         self._hooks.run("after", preflight.STEP)
         found, kept = self.facts, self.kept
-        if not kept:
+        if not kept and not upgrades:  # an upgrade's is kept since that probe
             unfinished.forget(self.config, self.node.name)
         forgets = bool(kept) and renewal == KEEP and self._planner.completes and not upgrades
         bound = self._bind_proxy_again(shown)
@@ -250,7 +250,8 @@ class NodeDeployer:
         finally:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._session.admission.tidy(self.node, unproved=self._proof.unproved)
-        unfinished.end(self.config, self.node.name)
+        if self._planner.remakes:
+            unfinished.end(self.config, self.node.name)
         if forgets:
             self._forget_kept()
         return Deployed(found, changed=True)
@@ -373,6 +374,7 @@ class NodeDeployer:
                     course=course,
                     state=self.config.paths.state,
                     record=self._planner.record,
+                    remakes=self._planner.remakes,
                 )
             except Exception as error:
                 # Somebody else may have been quicker to ask for its certificate, whatever it is

@@ -149,6 +149,11 @@ class NodePlanner:
         """Whether the run carries out all steps: nothing of a node is left to other runs."""
         return set(self._all_steps) <= set(self.steps)
 
+    @property
+    def remakes(self) -> bool:
+        """Whether a host is a node once the run is through, whatever it was before."""
+        return self.completes and self.joins
+
     def _left_over(self) -> tuple[Finding, ...]:
         """Name what the host keeps of an upgrade that nobody has proved, and what becomes of it."""
         if not (tag := self.kept):
@@ -158,7 +163,7 @@ class NodePlanner:
         text, again = kept_set.left_over(tag), program.task(f"upgrade --limit {self.node.name}")
         if self._session.nodes.upgrades(self.node.name):
             return (Finding("warning", text, f"{again} goes on with it"),)
-        if self.completes and self.joins:
+        if self.remakes:
             text = f"{text}: this forgets it, once the node is Ready with all that is configured"
         return (Finding("warning", text, f"{again} proves the node first, and can go back"),)
 

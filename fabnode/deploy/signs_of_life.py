@@ -93,7 +93,8 @@ def look(session: ClusterSession, host: Host, live: Object | None) -> Signs:
         return Signs("its host answers", last)
     # A stale "Ready" tells of no boot: a host that has rebooted since is the same.
     found = node_machine.match_of(ids, live, nodes, reports=False)
-    if found.kind == "other":
+    # Only another machine-id is another installation: its board may have been replaced.
+    if "machine" in ids.apart(node_machine.ids_of(live)):
         return Signs("", last, f"another machine is at its address: {found.why}")
     doubt = "" if found.kind == "same" else f", as far as that can be told: {found.why}"
     return Signs(f"its host answers{doubt}", last)

@@ -104,6 +104,7 @@ def apply(
     course: Course | None = None,
     state: str = STATE,
     record: Observed | None = None,
+    remakes: bool = False,
 ) -> Applied:
     """
     Carry out the plan.
@@ -113,6 +114,7 @@ def apply(
     :param course: by which hosts pass on what they have; None: all is sent.
     :param state: fabnode's directory on the node.
     :param record: what is recorded of the host before its first change, where nobody did it yet.
+    :param remakes: the host is a node then, so that a reset which was cut off is over.
     :param on_event: called as things happen, in this thread.
     :raises ApplyError: an action failed; those before it are done.
     :raises HostError: the connection or the host failed; run it again.
@@ -120,7 +122,7 @@ def apply(
     if plan.empty:
         return Applied(plan, (), 0)
     suffix = ZSTD if zstd else GZIP
-    todo = actions(plan, suffix, pull, record_call(record) if record else "")
+    todo = actions(plan, suffix, pull, record_call(record) if record else "", remakes)
     exchange = Exchange(host.name, plan, on_event, course)
     blocks = relayed(todo, packer, suffix, course) if course else stream(todo, packer, suffix)
     result = host.root(

@@ -106,13 +106,16 @@ class Pull:
     ca_pem: bytes | None = None
 
 
-def actions(plan: Plan, suffix: str, pull: Pull | None = None, record: str = "") -> Actions:
+def actions(
+    plan: Plan, suffix: str, pull: Pull | None = None, record: str = "", remakes: bool = False
+) -> Actions:
     """
     Return what carries the plan out.
 
     :param suffix: of packed artifacts: `.zst` or `.gz`.
     :param pull: where the node gets artifacts; None: they are sent along.
     :param record: lines of shell that record the host as it is, before the first change.
+    :param remakes: the host is a node then, and no reset of it is to go on.
     :raises ValueError: a file's content has not been made yet.
     """
     # By its path: a PATH without it, of sudo or of a cautious login, must not stop an import.
@@ -147,7 +150,10 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None, record: str = "")
             members.append(member)
     if plan.restarts:
         lines.append(_call("run_action", str(len(plan.changes)), "settle_units"))
-    lines += [f"{_call('sync_written')} || exit 1", _call("delete_replaced"), _call("emit", "end")]
+    lines += [f"{_call('sync_written')} || exit 1", _call("delete_replaced")]
+    if remakes:
+        lines.append(_call("end_reset"))
+    lines.append(_call("emit", "end"))
     return Actions("\n".join([*lines, ""]), tuple(members))
 
 

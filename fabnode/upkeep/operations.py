@@ -142,14 +142,22 @@ def interrupted(live: Object, what: What) -> Operation | None:
     """
     Return the interrupted operation of this kind that goes on with a node; None: there is none.
 
-    A cordon that others have set since is theirs, and none of the operation's.
+    Where others have lifted its cordon, whatever came since is not known to it, so that it is over,
+    whether they have set one of theirs or not.
     """
     found = read(live)
-    if found is None or found.what != what:
+    if found is None or found.what != what or _taken_over(live):
         return None
-    if is_cordoned(live):
-        return replace(found, cordons=found.cordons and is_own_cordon(live))
-    return found if found.phase == SOAKING else None
+    return found if is_cordoned(live) or found.phase == SOAKING else None
+
+
+def _taken_over(live: Object) -> bool:
+    """Return whether a cordon that the record has as fabnode's is another's by now."""
+    found = read(live)
+    if not is_cordoned(live) or found is None:
+        return False
+    recorded = found.cordons or (found.before is not None and found.before.cordons)
+    return recorded and not is_own_cordon(live)
 
 
 def is_left_excluded(live: Object) -> bool:
@@ -225,8 +233,8 @@ def begun(live: Object, wanted: Operation) -> Operation:
     wanted = replace(wanted, excluded=wanted.what in _EMPTIES and not known)
     if not is_cordoned(live):
         return wanted
-    if found and found.what == wanted.what:
-        return replace(found, phase=wanted.phase, cordons=found.cordons and own)
+    if found and found.what == wanted.what and not _taken_over(live):
+        return replace(found, phase=wanted.phase)
     if not own:
         # A drain ends by lifting the cordon, but this one is not fabnode's.
         return replace(wanted, cordons=False, excluded=wanted.excluded and wanted.what != "drain")

@@ -104,9 +104,12 @@ class Machine:
         packer: object,
         on_event: Callable[[ApplyEvent], None],
         /,
+        *,
+        remakes: bool = False,
         **_: object,
     ) -> Applied:
         """Make a plan true."""
+        self.remakes = remakes
         names = [f"{change.action} {change.name}" for change in plan.changes]
         self.reported.append(f"host: change {', '.join(names)}")
         self._paths({marker: PathFact("file", 0o600) for marker in plan.due})

@@ -68,6 +68,7 @@ class Host:
         self.said: list[str] = []
         self.on_said: Callable[[str], None] = lambda _: None
         self.other_key = False
+        self.machines = [MACHINE]  # by boot, the last one for all that follow
 
     def root(self, script: str, **_: Any) -> Result:
         if self.left and self.comes_back:
@@ -84,7 +85,8 @@ class Host:
             due = f"due {self.due}\n" if self.due else ""
             text = (
                 f"boot {BOOTS[self.boot]}\nbooted 1\nrunning {self.running}\n"
-                f"installed {self.installed}\nnow {self.now}\nmachine {MACHINE}\n{due}"
+                f"installed {self.installed}\nnow {self.now}\n"
+                f"machine {self.machines[min(self.boot, len(self.machines) - 1)]}\n{due}"
             )
             return Result(0, text.encode(), b"")
         self.said.append(script)
@@ -527,6 +529,22 @@ def test_a_reboot_that_was_refused_is_not_made_past_a_pod_that_would_not_go(
     assert scene.hosts["n1"].said == []
 
 
+@pytest.mark.parametrize("command", ["one", ""], ids=["a command", "a reboot"])
+def test_what_was_done_before_others_took_the_node_over_is_done_once_more(
+    scene: Maintained, command: str
+) -> None:
+    """An operation whose cordon they lifted is over: what is asked for now has not been done."""
+    goes_on = cut_after("proving")
+    scene.maintain(command=command)
+    goes_on()
+    recordoned(scene, pod("a"))
+    scene.hosts["n1"].said.clear()
+    assert scene.maintain(command=command)["n1"].ok
+    assert scene.hosts["n1"].said == [command or "systemctl --no-block reboot"]
+    assert "evict a (policy/v1)" in scene.api.reported
+    assert scene.api.cordoned(), "that cordon is somebody else's by now"
+
+
 def test_another_command_runs_on_an_empty_node_alone(scene: Maintained) -> None:
     goes_on = cut_after("proving")
     scene.maintain(command="one")
@@ -680,6 +698,33 @@ def test_before_a_command_they_are_ended_by_the_runtime(dead: Dead) -> None:
         "patch n1: proving, unschedulable as it is",
         "patch n1: nothing, unschedulable None",
     ]
+
+
+@pytest.mark.parametrize("command", [MENDS, ""], ids=["a command", "a reboot"])
+def test_a_kubelet_that_works_again_after_the_drain_ends_its_pods_itself(
+    dead: Dead, command: str
+) -> None:
+    """They have their own grace then, and nothing of the node's own is ended."""
+
+    def works_again(what: str) -> None:
+        if what.startswith("evict"):
+            dead.hosts["n1"].kubelet = kubelet()
+            dead.api.dead.clear()
+
+    dead.api.on_change = works_again
+    outcome = dead.maintain(command=command)["n1"]
+    assert outcome.ok, outcome.error
+    assert dead.hosts["n1"].said == [command or "systemctl --no-block reboot"]
+    assert not [w for w in dead.api.reported if w.startswith(("halted", "pods", "delete"))]
+    assert dead.api.pods == []
+
+
+def test_another_machine_after_the_reboot_proves_nothing_of_pods(dead: Dead) -> None:
+    dead.hosts["n1"].machines = [MACHINE, "f" * 32]
+    error = dead.maintain()["n1"].error
+    assert isinstance(error, NotItsHostError)
+    assert f"after the reboot has the machine-id {'f' * 32}" in error.message
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
 
 
 RUNS = {

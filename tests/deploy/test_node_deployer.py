@@ -37,7 +37,7 @@ from fabnode.remote import apply as apply_module
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
-from fabnode.steps import kubelet, preflight, proxy, proxy_cert
+from fabnode.steps import kubelet, preflight, prepare, proxy, proxy_cert
 from fabnode.steps.checks import node_certificates
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import NODE_STEPS
@@ -330,6 +330,34 @@ def test_a_part_of_a_deployment_forgets_nothing(left_over: Callable[..., Scene])
     node = left_over(steps=(kubelet.STEP,))
     node.deploy()
     assert FORGOTTEN not in node.reported
+
+
+def test_what_an_upgrade_keeps_after_the_probe_is_known_until_it_is_proved(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It was probed before that: the host kept nothing then."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    joined = scene()
+    joined.deploy()
+    deployer = joined.another()
+    deployer.probe()
+    unfinished.keep(joined.config, "n1", "upgrade")
+    deployer.deploy(before_change=lambda: None, seen_within=120, upgrades=True)
+    assert unfinished.kept(joined.config, "n1") == "upgrade"
+    joined.deploy()
+    assert unfinished.kept(joined.config, "n1") == "", "the host keeps nothing"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_reset_that_was_cut_off_is_over_once_its_host_is_a_node(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whole: bool
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    node = scene(steps=NODE_STEPS if whole else (prepare.STEP,))
+    unfinished.begin(node.config, "n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
+    assert node.deploy()
+    assert bool(unfinished.find(node.config, "n1")) == (not whole)
+    assert node.machine.remakes == whole
 
 
 def test_an_upgrade_forgets_what_ran_before_by_itself(left_over: Callable[..., Scene]) -> None:

@@ -356,11 +356,13 @@ def test_another_machine_at_its_address_is_no_sign_of_its_own(
         {"machineID": "m1", "bootID": "b1"},
         {"machineID": "m1", "bootID": "b0"},  # it has rebooted
         {"machineID": "", "bootID": "b0"},
+        {"machineID": "m1", "bootID": "b0", "systemUUID": "u0"},  # its board was replaced
         {},
     ],
 )
 def test_a_host_that_may_be_its_own_is_a_sign_of_life(scene: Offline, info: dict[str, str]) -> None:
     _named(scene, **info)
+    scene.says = b"ids\tm1\tb1\tu1\n"
     _reported(scene, "True", 300)  # nobody has given it up: what it said of its boot is old
     scene.answers = None
     assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)

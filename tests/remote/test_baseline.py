@@ -84,6 +84,23 @@ def deploy(node: Node, *files: File) -> Applied:
     return apply(node, plan, node.packer, node.events.append, record=observed)
 
 
+@pytest.mark.parametrize("remakes", [False, True])
+def test_a_reset_that_was_cut_off_is_over_once_the_host_is_a_node(
+    node: Node, remakes: bool
+) -> None:
+    """Not while it is being made one, which may fail."""
+    deploy(node, File(node.path("a"), b"old"))
+    begun = node.state / "resetting"
+    begun.write_text("reset by a@b since 2026-11-30 08:00:00 UTC\n")
+    broken = make_plan("n1", (File(node.path("a/b"), b"new"),), Facts())
+    with pytest.raises(ApplyError):
+        apply(node, broken, node.packer, node.events.append, remakes=remakes)
+    assert begun.exists()
+    plan = make_plan("n1", (File(node.path("c"), b"new"),), Facts())
+    apply(node, plan, node.packer, node.events.append, remakes=remakes)
+    assert begun.exists() == (not remakes)
+
+
 def recorded(node: Node) -> list[Surroundings]:
     """Return the records that the deployer was sent."""
     return [parse_record(event.record) for event in node.events if event.state == "record"]

@@ -107,7 +107,7 @@ BEGINNINGS = {
     "one that an admin took over is theirs": (
         recorded(EARLIER, manager="kubectl-cordon"),
         DRAIN,
-        replace(EARLIER, phase="begun", cordons=False),
+        replace(DRAIN, cordons=False),
     ),
     "a drain takes over our own cordon": (recorded(CORDON), DRAIN, DRAIN),
     "a cordon leaves a drain as it is": (recorded(EARLIER), CORDON, EARLIER),
@@ -277,11 +277,16 @@ def test_an_uncordon_lets_in_again_what_was_locked_out() -> None:
     assert patch["spec"]["taints"] == [{"key": "gpu", "effect": "NoSchedule"}]
 
 
-def test_a_cordon_that_others_have_set_since_is_none_of_an_interrupted_operation() -> None:
+def test_an_operation_is_over_where_others_have_lifted_its_cordon() -> None:
     record = replace(MAINTAIN, phase="rebooting").to_json()
     ours = node(cordoned=True, record=record, manager="fabnode")
     theirs = node(cordoned=True, record=record, manager="kubectl-cordon")
-    found = [operations.interrupted(live, "maintain") for live in (ours, theirs)]
-    assert [each.cordons for each in found if each] == [True, False]
+    found = operations.interrupted(ours, "maintain")
+    assert found
+    assert found.cordons
+    assert operations.interrupted(theirs, "maintain") is None
+    always = replace(MAINTAIN, phase="rebooting", cordons=False).to_json()
+    under = node(cordoned=True, record=always, manager="kubectl-cordon")
+    assert operations.interrupted(under, "maintain"), "it began under their cordon"
     assert operations.interrupted(ours, "upgrade") is None
     assert operations.interrupted(node(record=record), "maintain") is None

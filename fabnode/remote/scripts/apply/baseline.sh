@@ -6,8 +6,6 @@
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
 record_baseline() { # record_baseline FILE…: of which any shows that a deployment was here before
-	# A reset that was cut off ends where the host is made a node again.
-	rm -f -- "$state/resetting"
 	for file in "$state/baseline" "$state/stamps" "$@"; do
 		[ ! -e "$file" ] || return 0
 	done
@@ -21,6 +19,10 @@ record_baseline() { # record_baseline FILE…: of which any shows that a deploym
 	else
 		emit baseline cut record
 	fi
+}
+
+end_reset() { # one that was cut off is over: the host is a node again
+	rm -f -- "$state/resetting"
 }
 
 keep_files_before() { # of those that are observed
