@@ -20,6 +20,7 @@ from ..node.symptoms import ProbeTargets
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
 from ..ssh.errors import (
+    AnsweredError,
     AuthenticationError,
     ChangedHostKeyError,
     CommandTimeoutError,
@@ -134,8 +135,7 @@ class Diagnoses:
             seen = planner.api_seen_from_host()
             health = _health(planner)
         except HostError as error:
-            access = next((a for kind, a in _ACCESS if isinstance(error, kind)), None)
-            return HostSeen(access or "misbehaves", error.message, error.advice)
+            return HostSeen(_access(error), error.message, error.advice)
         of_others, files = planner.of_others()
         reached = None if seen.reachable is None else seen.reachable and seen.trusted is not None
         return HostSeen(
@@ -362,6 +362,13 @@ def _health(planner: NodePlanner) -> str:
     if answer.status == _HTTP_OK:
         return ""
     return clean(answer.body[:200]) or "no answer"
+
+
+def _access(error: HostError) -> Access:
+    """Return why a host could not be probed."""
+    if isinstance(error, AnsweredError) and not error.not_asked:  # else a gateway answered
+        return "answers"
+    return next((access for kind, access in _ACCESS if isinstance(error, kind)), "misbehaves")
 
 
 def _whole(given: object) -> int:

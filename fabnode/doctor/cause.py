@@ -111,6 +111,8 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # The way to the host, and the host itself.
         "api-away": (),
         "host-down": ("not-reporting", "not-ready", "network-pod", "kubelet-unreached"),
+        # It is on: why its kubelet is silent as well, an SSH server that is away does not explain.
+        "ssh-refused": (),
         "ssh-away": (),
         "host-key": (),
         "login-refused": (),

@@ -12,6 +12,7 @@ from ..node.symptoms import Symptoms
 Access = Literal[
     "",
     "unreachable",
+    "answers",
     "host-key",
     "login",
     "sudo",
@@ -25,8 +26,9 @@ class HostSeen:
     """
     A host as it was seen.
 
-    :param access: why it could not be probed; empty: it could. :param fault: that in a clause,
-        `advice` what to do about it.
+    :param access: why it could not be probed; empty: it could; answers: something at its address
+        does, but takes no SSH connection. :param fault: that in a clause, `advice` what to do about
+        it.
     :param api_reached: whether the apiserver is reached from there; None: not known.
     :param api_fault: why not, or why its certificate is invalid there; empty: no fault.
     :param health: what the kubelet's health endpoint answers; empty: it is healthy, or not asked.

@@ -32,14 +32,21 @@ def access(evidence: Evidence) -> Iterator[Cause]:
         case "unreachable" if reports:
             text = "its SSH server does not answer, while its kubelet still reports"
             yield Cause("ssh-away", text, host.fault, fix)
+        case "answers" if reports:
+            text = "it takes no SSH connection, while its kubelet still reports"
+            yield Cause("ssh-away", text, host.fault, fix)
+        case "answers":
+            silent = "its kubelet does not report"
+            if not node.known:
+                silent = "whether its kubelet reports is unknown"
+            text = f"what has its address is on, but takes no SSH connection; {silent}"
+            yield Cause("ssh-refused", text, f"{host.fault}{_last_report(evidence)}", fix)
         case "unreachable":
-            reported = node.known and node.registered and node.heartbeat_age != float("inf")
-            age = f"; its kubelet last reported {node.heartbeat_age:.0f} s ago" if reported else ""
             silent = "neither its SSH server nor its kubelet answers"
             if not node.known:
                 silent = "its SSH server does not answer; whether its kubelet reports is unknown"
             text = f"the host is down, or cut off: {silent}"
-            yield Cause("host-down", text, f"{host.fault}{age}", fix)
+            yield Cause("host-down", text, f"{host.fault}{_last_report(evidence)}", fix)
         case "host-key":
             yield Cause("host-key", "its SSH host key is not the known one", host.fault, fix)
         case "login":
@@ -51,6 +58,13 @@ def access(evidence: Evidence) -> Iterator[Cause]:
             yield Cause("host-hangs", text, host.fault, fix)
         case "misbehaves":
             yield Cause("host-misbehaves", "its output is not as expected", host.fault, fix)
+
+
+def _last_report(evidence: Evidence) -> str:
+    """Return when a node's kubelet reported last, to be added to a clause; empty: never."""
+    node = evidence.node
+    reported = node.known and node.registered and node.heartbeat_age != float("inf")
+    return f"; its kubelet last reported {node.heartbeat_age:.0f} s ago" if reported else ""
 
 
 def host(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:

@@ -17,6 +17,7 @@ from fabnode.kube.client import ApiAwayError, ApiError, KubeletError
 from fabnode.pki.certificates import new_request
 from fabnode.releases.version import Release
 from fabnode.ssh.errors import (
+    AnsweredError,
     AuthenticationError,
     ChangedHostKeyError,
     CommandTimeoutError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fabnode.doctor.evidence import Evidence
+    from fabnode.util.errors import HostError
 
 CONFIG = make_config()
 NODE = CONFIG.nodes[0]
@@ -268,10 +270,18 @@ def test_releases_that_do_not_go_together(server: str, shown: str) -> None:
     assert bool(shown) == bool(skew)
 
 
+def at_gateway(error: HostError) -> HostError:
+    """Return an error of what is on the way to a host, which was not asked."""
+    error.not_asked = True
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "access"),
     [
         (UnreachableError("n1", "timed out"), "unreachable"),
+        (AnsweredError("n1", "connection refused"), "answers"),
+        (at_gateway(AnsweredError("gw", "connection refused")), "unreachable"),
         (ConnectionLostError("n1", "the connection broke"), "unreachable"),
         (ChangedHostKeyError("n1", "it changed"), "host-key"),
         (AuthenticationError("n1", "no key"), "login"),

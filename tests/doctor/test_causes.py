@@ -108,7 +108,15 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "nobody answers, the kubelet reports": (
         "ssh-away",
-        ill(host={"access": "unreachable", "fault": "connection refused"}),
+        ill(host={"access": "unreachable", "fault": "timed out"}),
+    ),
+    "SSH is refused, the kubelet is silent": (
+        "ssh-refused",
+        ill(host={"access": "answers", "fault": "connection refused"}, node=SILENT),
+    ),
+    "SSH is refused, the kubelet reports": (
+        "ssh-away",
+        ill(host={"access": "answers", "fault": "connection refused"}),
     ),
     "another host key": ("host-key", ill(host={"access": "host-key", "fault": "it changed"})),
     "no login": ("login-refused", ill(host={"access": "login", "fault": "no key"})),
@@ -955,3 +963,23 @@ def test_what_is_reported_of_a_kubelet_is_what_the_api_has(
     found = causes(ill(host={"access": "unreachable", "fault": "timed out"}, node=node))
     (down,) = (cause for cause in found if cause.key == "host-down")
     assert text in down.text
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (SILENT, "its kubelet does not report"),
+        ({"known": False, "fault": "refused"}, "whether its kubelet reports is unknown"),
+    ],
+)
+def test_a_host_that_refuses_connections_is_not_said_to_be_down(
+    node: dict[str, object], text: str
+) -> None:
+    """It is on: its SSH server, or its address, is what is wrong."""
+    seen = {"access": "answers", "fault": "connection refused", "advice": "check its SSH server"}
+    found = causes(ill(host=seen, node=node))
+    (refused,) = (cause for cause in found if cause.key == "ssh-refused")
+    assert refused.text == f"what has its address is on, but takes no SSH connection; {text}"
+    assert refused.seen.startswith("connection refused")
+    assert refused.fix.text == "check its SSH server"
+    assert "host-down" not in {cause.key for cause in found}
