@@ -18,6 +18,7 @@ TRACKED = subprocess.run(
     ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
 ).stdout.split()
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NAMED_TEST = re.compile(r"(?<![\w./-])tests/[\w/-]+(?:\.\w+)*")
 COMMAND = re.compile(r"^(make|inv|cp|python3) [^\n#]*?(?=\s*(?:#|$))", re.MULTILINE)
 
 
@@ -43,6 +44,12 @@ def test_relative_links_lead_to_files_and_headings(name: str) -> None:
         linked = (page.parent / path).resolve() if path else page
         assert linked.exists(), f"{name}: {target}"
         assert not fragment or fragment in anchors(linked), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_tests_that_a_page_names_are_there(name: str) -> None:
+    for path in NAMED_TEST.findall((ROOT / name).read_text()):
+        assert (ROOT / path).exists(), f"{name}: {path}"
 
 
 def test_both_readmes_name_the_same_commands() -> None:
