@@ -103,8 +103,12 @@ def host_error(node: str, where: str, error: Exception, *, proxied: bool = False
             return (AnsweredError if answers else UnreachableError)(node, f"{where}: {causes}")
         case paramiko.ChannelException():
             return _behind_gateway(node, where, error)
+        case OSError() if proxied:
+            # Of the pipe to the command, or of its start: the host was not met.
+            text = f"{where}: its ProxyCommand failed: {_cause(error)}"
+            return _not_asked(node, text, "run that command by hand: it says why")
         case OSError():
-            answers = error.errno in _KERNELS and not proxied
+            answers = error.errno in _KERNELS
             return (AnsweredError if answers else UnreachableError)(
                 node, f"{where}: {_cause(error)}"
             )

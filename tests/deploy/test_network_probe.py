@@ -155,6 +155,74 @@ def test_what_came_too_late_says_how_long_it_was_waited_for() -> None:
     assert details == ["runs", "its pod is Pending, after 60 s (timeouts.probe)"]
 
 
+class Late:
+    """
+    An API where server pods run on `running`, and no client pod ends or has a log.
+
+    :ivar pods: what was created.
+    """
+
+    def __init__(self, *running: str) -> None:
+        self.pods: dict[str, Any] = {}
+        self.running = running
+
+    def find(self, path: str) -> Any:
+        return {"metadata": {}} if path.endswith("serviceaccounts/default") else None
+
+    def get(self, path: str, **_: str) -> Any:
+        if path.endswith("/services/echo"):
+            return {"spec": {"clusterIP": "10.68.0.9"}}
+        items = list(self.pods.values()) if path.endswith("/pods") else []
+        return {"metadata": {"resourceVersion": "1"}, "items": items}
+
+    def create(self, path: str, item: Any) -> None:
+        if path.endswith("/pods"):
+            runs = item["metadata"]["name"].startswith("server") and (
+                item["spec"]["nodeName"] in self.running
+            )
+            ran = {"phase": "Running", "podIP": f"172.20.0.{len(self.pods) + 1}"}
+            self.pods[item["metadata"]["name"]] = {
+                **item,
+                "status": ran if runs else {"phase": "Pending"},
+            }
+
+    def text(self, path: str, *, node: str, seconds: float = 0) -> str:
+        if path.endswith("/log"):
+            raise ApiError(400, "BadRequest", "container is waiting to start")
+        return node
+
+    def stream(self, *_: object, **__: object) -> list[Any]:
+        return []
+
+
+def tried(api: Any) -> list[Check]:
+    """Return the checks of n1 and n2 there, after no time."""
+    found = network_probe.try_network(
+        api,
+        image="busybox",
+        nodes=("n1", "n2"),
+        pod_cidrs=["172.20.0.0/16"],
+        service_cidrs=["10.68.0.0/16"],
+        timeout=0.2,
+        progress=lambda _: None,
+    )
+    return list(found)
+
+
+def test_a_pod_that_has_not_started_in_time_is_said_to_be_late() -> None:
+    found = {check.node: check for check in tried(Late("n1"))}
+    assert found["n1"].detail == "runs"
+    assert found["n2"].detail == "its pod is Pending, after 0.2 s (timeouts.probe)"
+
+
+def test_a_pod_that_has_not_asked_all_in_time_is_said_to_be_late() -> None:
+    failed = [check for check in tried(Late("n1", "n2")) if not check.ok]
+    assert [check.node for check in failed] == ["n1", "n2"]
+    for check in failed:
+        assert "container is waiting to start" in check.detail
+        assert check.detail.endswith(", after 0.2 s (timeouts.probe)")
+
+
 def test_a_pod_that_went_with_its_node_is_gone() -> None:
     (check,) = network_probe._started({}, [], ("n1",), ("n1",))
     assert check.detail == "its pod is gone"

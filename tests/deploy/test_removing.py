@@ -409,6 +409,27 @@ def test_a_machine_that_came_to_the_address_since_the_plan_is_seen_before_the_fi
     assert scene.did == []
 
 
+def test_another_machine_than_when_it_was_planned_is_seen_where_no_node_tells_of_it(
+    scene: Removed,
+) -> None:
+    """Its Node object has gone, as in a removal that was cut off: only the plan knows its ids."""
+    del scene.api.nodes["n1"]
+    found = removing.plan(scene.run(), Permits())
+    scene.ids = ELSEWHERE
+    error = removing.remove(scene.run(), found, Permits())["n1"].error
+    assert isinstance(error, OtherMachineError)
+    assert "another machine answers at its address than when this was planned" in error.message
+    assert scene.did == []
+
+
+def test_a_host_that_has_rebooted_since_it_was_planned_is_the_same(scene: Removed) -> None:
+    del scene.api.nodes["n1"]
+    found = removing.plan(scene.run(), Permits())
+    scene.ids = MachineIds.of("m1", "b9")
+    outcome = removing.remove(scene.run(), found, Permits())["n1"]
+    assert outcome.ok, outcome.error
+
+
 def test_a_machine_that_came_to_the_address_during_the_removal_declares_nothing_dead(
     scene: Removed,
 ) -> None:

@@ -279,6 +279,23 @@ def test_a_host_that_a_gateway_does_not_get_to_in_time_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
+    "met",
+    [
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        RESET,
+        OSError(errno.EAGAIN, "Resource temporarily unavailable"),
+        LATE,
+    ],
+)
+def test_a_pipe_to_a_proxy_command_that_breaks_says_nothing_of_the_host(met: OSError) -> None:
+    """Else a removal without its host would take it for that host's life, or for its silence."""
+    error = host_error("n1", "n1", met, proxied=True)
+    assert type(error) is UnreachableError
+    assert error.not_asked
+    assert "its ProxyCommand failed" in error.message
+
+
+@pytest.mark.parametrize(
     ("command", "limit", "kind", "not_asked"),
     [
         ("exit 1", 1, UnreachableError, True),
