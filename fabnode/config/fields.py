@@ -25,8 +25,10 @@ from pydantic import (
 from ..releases.version import Release
 from ..util import families
 from ..util.digests import is_sha256
+from ..util.errors import InputError
 from ..util.own_names import NODE_OPERATION, NODE_RECORD, NODE_SEAL
 from ..util.problems import InvalidValueError, either, nearest, plain
+from ..util.typed_paths import typed_path
 from . import address_hints, validators
 
 if TYPE_CHECKING:
@@ -280,10 +282,9 @@ def _is_gateway(value: str) -> bool:
 def _local_path(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str | Path):
         return value  # pydantic reports what is wrong with it
-    path = Path(_text(str(value)))
     try:
-        path = path.expanduser()
-    except RuntimeError:
+        path = typed_path(_text(str(value)))
+    except InputError:
         raise InvalidValueError(
             "must be a path, and no user of this machine has that home directory"
         ) from None

@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 import paramiko
 
-from ..util.errors import FabnodeError
+from ..util.errors import FabnodeError, InputError
 from ..util.sanitize import clean, cut
+from ..util.typed_paths import typed_path
 
 # Options in lowercase. Of these, some have their effect within ssh -G.
 HONOURED = (
@@ -334,7 +335,10 @@ class ClientConfig:
         # ssh has put in the account's home, where everything else here uses HOME.
         if account != self._home and path.is_relative_to(account):
             return self._home / path.relative_to(account)
-        return path.expanduser()
+        try:
+            return typed_path(path)
+        except InputError as error:
+            raise ClientConfigError(error.message) from error
 
 
 def local_user() -> str:
@@ -411,7 +415,10 @@ def _included(value: str, base: Path) -> list[Path] | None:
         # ssh's ~, to which relative paths belong as well, is the account's, whatever HOME says.
         if not pattern.startswith("/") and str(Path("~").expanduser()) != _account().pw_dir:
             return None
-        whole = base / Path(pattern).expanduser()
+        try:
+            whole = base / Path(pattern).expanduser()
+        except RuntimeError:
+            return None  # no user has that home directory, and ssh shall judge that
         paths = glob.glob(str(whole))  # noqa: PTH207 - whole paths, some absolute
         if not paths and not ("*" in whole.name and whole.parent.is_dir()):
             return None

@@ -72,6 +72,7 @@ def options(home: Path, text: str, host: str = "n1", **more: Any) -> HostOptions
         ("Host n1\n Prot 22", {"error": "line 2: Bad configuration option: prot"}),
         ("RevokedHostKeys /etc/k", {"error": "revokedhostkeys /etc/k is refused; mark"}),
         ("Port abc", {"error": "[Bb]ad (port|number)"}),
+        ("IdentityFile ~nobody-here/k", {"error": "~nobody-here/k: no user of this machine has"}),
     ],
 )
 def test_options_are_those_of_ssh(home: Path, text: str, expected: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
@@ -16,11 +15,14 @@ from ...deploy import discovery
 from ...util import program
 from ...util.errors import InputError
 from ...util.problems import either, nearest
+from ...util.typed_paths import typed_path
 from ...util.words import counted
 from .. import app, exits
 from . import first_configuration, first_hosts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ...config.host_list import Host
     from ...config.imports.facts import Facts, Open, Taken, Without
     from ...config.imports.outcome import Access, Report
@@ -89,13 +91,15 @@ def _read(source: str, tool: str, groups: Sequence[str]) -> Facts:
     names = [name.strip() for name in groups]
     if source == "-":
         return recognise.read_text(sys.stdin.buffer.read(MAX_BYTES + 1), tool, names)
-    return recognise.read(Path(source).expanduser(), tool, names)
+    return recognise.read(typed_path(source), tool, names)
 
 
 def _access(kubeconfig: str, facts: Facts, folder: Path) -> tuple[Access, str]:
     """Return the CA and kubeconfig, and what is to be written as the CA's file."""
     if kubeconfig:
-        ca, apiserver, ca_pem, path = discovery.access(Path(kubeconfig).expanduser(), folder)
+        ca, apiserver, ca_pem, path = discovery.access(
+            typed_path(kubeconfig, "--kubeconfig"), folder
+        )
         return outcome.Access(ca, path, apiserver), ca_pem
     hint = "put it beside this file and name it here, or give --kubeconfig"
     return outcome.Access(

@@ -19,6 +19,7 @@ from ...util import program
 from ...util.atomic_write import draft_of
 from ...util.errors import InputError
 from ...util.families import split_values
+from ...util.typed_paths import typed_path
 from ...util.words import counted
 from .. import app
 from . import first_hosts, first_questions
@@ -121,7 +122,7 @@ def offered_artifacts(option: str, target: Path) -> Artifacts | None:
     :raises InputError: the one that is named can't be used.
     """
     if option:
-        return found_artifacts.find_artifacts(Path(option).expanduser())
+        return found_artifacts.find_artifacts(typed_path(option, "--artifacts"))
     beside = target.parent / found_artifacts.FOLDER
     try:
         return found_artifacts.find_artifacts(beside) if beside.is_dir() else None
@@ -173,8 +174,10 @@ def _identities(hosts: Sequence[Host], login: Login) -> Identities:
     """Ask hosts who they are, those that can be asked."""
     from ...deploy import host_identities  # with all of SSH, which an import does without
 
-    files = (login.key, login.known_hosts)
-    key, known = (str(Path(each).expanduser().absolute()) if each else "" for each in files)
+    files = (("--key", login.key), ("--known-hosts", login.known_hosts))
+    key, known = (
+        str(typed_path(name, option).absolute()) if name else "" for option, name in files
+    )
     settings = host_identities.login_settings(login.user, key, known)
     return host_identities.identities(hosts, settings)
 
@@ -197,7 +200,7 @@ def _ssh_settings(login: Login, folder: Path) -> dict[str, starter.Fact]:
     ):
         if not name:
             continue
-        path = Path(name).expanduser()
+        path = typed_path(name, option)
         # Host keys may be recorded in a file that is not there yet.
         if not (path.is_file() or (key == "known_hosts" and path.parent.is_dir())):
             raise InputError(f"{option} {name}: there is no such file")
@@ -216,11 +219,11 @@ def next_commands(target: Path, out: str) -> str:
 def _kubeconfig(option: str) -> Path:
     """Return the kubeconfig that kubectl would take. Raises InputError: it would take several."""
     if option:
-        return Path(option).expanduser()
+        return typed_path(option, "--kubeconfig")
     paths = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
     if len(paths) > 1:
         raise InputError("KUBECONFIG names several files, and fabnode reads one", _FLATTEN)
-    return Path(paths[0] if paths else "~/.kube/config").expanduser()
+    return typed_path(paths[0] if paths else "~/.kube/config", "KUBECONFIG" if paths else "")
 
 
 def write_new(target: Path, text: str, ca_pem: str) -> list[Path]:

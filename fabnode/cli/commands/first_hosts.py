@@ -15,6 +15,7 @@ from ...config.list_settings import FORMATS
 from ...config.validators import is_address, is_host
 from ...util.errors import InputError
 from ...util.families import FAMILY_NAMES, family_of
+from ...util.typed_paths import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def _of_file(name: str) -> list[Host]:
         if name == "-":
             content = sys.stdin.buffer.read(_MOST_BYTES + 1)
         else:
-            with Path(name).expanduser().open("rb") as file:
+            with typed_path(name, "--hosts-file").open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise InputError(f"--hosts-file {source} is larger than 1 MiB: no list of hosts")

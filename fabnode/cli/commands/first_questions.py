@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import answers
 from ...config.file_checks import NotACertificateError, read_ca
 from ...config.host_addresses import EXAMPLES, host_addresses
 from ...config.starter import REQUIRED, Known, Missing, judged, local, service_families
+from ...util.errors import InputError
 from ...util.problems import ConfigError
+from ...util.typed_paths import typed_path
 from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ...config.host_list import Host
     from ...config.starter import Fact, Findings
@@ -134,11 +136,11 @@ def _open(facts: dict[str, Fact], asked: set[str]) -> str:
 def _refusal(facts: dict[str, Fact], key: str, answer: str, folder: Path) -> str:
     if key == "ca":
         try:
-            read_ca(folder / Path(answer).expanduser())
-        except NotACertificateError as error:
+            read_ca(folder / typed_path(answer))
+        except (InputError, NotACertificateError) as error:
             return error.message
     return answers.refusal(facts, key, answers.value_of(key, answer))
 
 
 def _path(answer: str, folder: Path) -> str:
-    return local(folder / Path(answer).expanduser(), folder)
+    return local(folder / typed_path(answer), folder)

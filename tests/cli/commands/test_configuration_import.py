@@ -118,3 +118,6 @@ def test_options_that_fit_nothing(run: Import) -> None:
     assert nothing.value.code == 2
     with pytest.raises(ConfigError, match="no such file"):
         run("nowhere")
+    for source, options in (("~nobody-here/f", {}), ("hosts", {"kubeconfig": "~nobody-here/f"})):
+        with pytest.raises(InputError, match="~nobody-here/f: no user of this machine has that"):
+            run(source, **options)

@@ -226,6 +226,28 @@ def test_how_ssh_logs_in(init: Init, tmp_path: Path) -> None:
             init(login=login, out="other.yml")
 
 
+NOBODYS = "~nobody-here/f"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"login": Login(key=NOBODYS)}, "--key"),
+        ({"login": Login(known_hosts=NOBODYS)}, "--known-hosts"),
+        ({"login": Login(known_hosts=NOBODYS), "no_ssh": True}, "--known-hosts"),
+        ({"artifacts": NOBODYS}, "--artifacts"),
+        ({"hosts": "", "hosts_file": NOBODYS}, "--hosts-file"),
+        ({"kubeconfig": NOBODYS}, "--kubeconfig"),
+    ],
+)
+def test_a_home_directory_that_nobody_has_is_a_sentence(
+    init: Init, tmp_path: Path, options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{named} {NOBODYS}: no user of this machine has that"):
+        init(**options)
+    assert not (tmp_path / "config").exists()
+
+
 def test_artifacts_beside_the_file_are_taken_and_those_of_the_option_instead(
     init: Init, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -211,13 +211,15 @@ def test_a_ca_is_a_file_beside_the_configuration(
     (tmp_path / "config").mkdir()
     (tmp_path / "config/ca.pem").write_bytes(CA)
     (tmp_path / "config/key.pem").write_bytes(CA + b"-----BEGIN PRIVATE KEY-----\n")
-    asked = answer("nowhere.pem", "key.pem", "ca.pem")
+    asked = answer("nowhere.pem", "key.pem", "~nobody-here/ca.pem", "ca\0.pem", "ca.pem")
     config = load(init())
     assert config.ca_pem == CA
     assert "cluster.ca, such as ca.pem in config (Enter" in asked[0]
     shown = capsys.readouterr().out
     assert "  nowhere.pem is not taken: config/nowhere.pem " in shown
     assert "  key.pem is not taken: config/key.pem holds a private key" in shown
+    assert "is not taken: ~nobody-here/ca.pem: no user of this machine has that home" in shown
+    assert r"is not taken: 'ca\x00.pem': no path has such characters" in shown
 
 
 def test_an_answer_that_contradicts_a_guess_has_that_asked_in_turn(
@@ -245,6 +247,26 @@ def test_several_apiservers_may_be_answered(init: Init, answer: Answer, tmp_path
     )
     config = load(init())
     assert config.cluster.apiservers == ("https://192.0.2.1:6443", "https://192.0.2.2:6443")
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "~nobody-here/x", "\udcff", "a" * 9999, "\x1b[2J"])
+def test_no_answer_ends_in_a_traceback(
+    odd: str,
+    init: Init,
+    answer: Answer,
+    cluster: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "admin.kubeconfig"
+    text = re.sub(r".*certificate-authority-data.*\n", "", path.read_text())
+    path.write_text(re.sub(r"https://[^\s,}\"]+", "https://127.0.0.1:6443", text))
+    cluster(**{DNS: 403, VERSION: {}, POOLS: 403, RANGES: 404, KUBERNETES: 403})
+    keys = 6  # version, apiserver, ca, service_cidr, pod_cidr, dns_address
+    asked = answer(odd, "", *[odd, ""] * keys)
+    init(hosts="")
+    assert len(asked) == 2 * keys + 2
+    assert capsys.readouterr().out.count("is not taken") == keys + 1
 
 
 # --- what hosts report ----------------------------------------------------------------------------
