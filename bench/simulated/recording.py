@@ -53,6 +53,9 @@ def _machine(facts: Facts) -> Iterator[tuple[str, ...]]:
         yield "mount", ",".join(sorted(mount.options)), shared, path
     for name in sorted(facts.tools):
         yield "tool", name
+    for digest, paths in facts.copies.items():
+        for path in paths:
+            yield "copy", digest, path
     for name in sorted(facts.modules):
         yield "module", name
     for key, value in facts.sysctls.items():

@@ -175,7 +175,7 @@ class _DigestCache:
         if "arch" not in entry:
             entry["arch"] = elf.architecture(path)
             self._changed = True
-        return Artifact(path, entry["sha256"]), entry["arch"]
+        return Artifact(path, entry["sha256"], entry["mark"][0]), entry["arch"]
 
     def is_of_release(self, path: Path, release: Release) -> bool:
         """Return whether a program of Kubernetes' is of this release; scripts pass for any."""
@@ -194,7 +194,7 @@ class _DigestCache:
             except image_archives.NotAnArchiveError as error:
                 raise ArtifactError(f"artifacts.images: {error}") from error
             self._changed = True
-        artifact = Artifact(path, entry["sha256"])
+        artifact = Artifact(path, entry["sha256"], entry["mark"][0])
         return ImageArchive(tuple(entry["images"]), artifact, tuple(entry["architectures"]))
 
     def save(self) -> None:

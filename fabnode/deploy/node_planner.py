@@ -180,7 +180,13 @@ class NodePlanner:
             *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
-        return watchlist(self._everything, config=self.config, node=self.node, deep=self._deep)
+        return watchlist(
+            self._everything,
+            config=self.config,
+            node=self.node,
+            deep=self._deep,
+            held=self._artifacts.files(),
+        )
 
     def current_facts(self) -> Facts:
         """Return facts that still hold: those of the last probe, unless it was changed since."""

@@ -18,11 +18,13 @@ FETCHERS = frozenset({"curl", "wget"})
 
 
 def parts(plan: Plan) -> tuple[Binary | Image, ...]:
-    """Return the programs and archives of images that a plan brings."""
+    """Return the programs and archives of images that a plan brings, from beyond the host."""
     return tuple(
         change.resource
         for change in plan.changes
-        if isinstance(change.resource, Binary | Image) and change.action not in ("mode", "pin")
+        if isinstance(change.resource, Binary | Image)
+        and change.action not in ("mode", "pin")
+        and not change.copied_from
     )
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..node import layout
+from ..node import copies, layout
 from ..node.facts import Named, Watchlist
 from ..node.resources import (
     Absent,
@@ -28,16 +28,26 @@ from ..steps import environment, kubelet_paths
 from ..steps.checks import node_certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ..config.configuration import Config, Node
+    from ..node.artifacts import Artifact
     from ..node.resources import Resource
 
 
 def watchlist(
-    resources: Iterable[Resource], *, config: Config, node: Node, deep: bool
+    resources: Collection[Resource],
+    *,
+    config: Config,
+    node: Node,
+    deep: bool,
+    held: Iterable[Artifact] = (),
 ) -> Watchlist:
-    """Return what to probe, given all that the steps would want of an unprobed node."""
+    """
+    Return what to probe, given all that the steps would want of an unprobed node.
+
+    :param held: the deployer's files, of which the host may have copies elsewhere.
+    """
     writable: list[str] = []
     text: list[str] = [layout.kept_tag(config.paths.state)]
     opaque: list[str] = [layout.KUBELET_KUBECONFIG]
@@ -93,6 +103,10 @@ def watchlist(
         state=config.paths.state,
         cni_conf=config.paths.cni_conf,
         obeyed=(*kubelet_paths.configured(node), *_runtime_paths(config, node)),
+        programs=copies.wanted(resources, held),
+        copy_folders=tuple(
+            dict.fromkeys((config.paths.programs, config.paths.cni_bin, *copies.FOLDERS))
+        ),
         deep=deep,
     )
 

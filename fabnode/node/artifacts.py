@@ -9,10 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file of the deployer's that nodes get; sha256 in hex."""
+    """A file of the deployer's that nodes get; sha256 in hex, size in bytes (0: not known)."""
 
     path: Path
     sha256: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
 from .conventions import LOCAL_PROGRAMS, STATE
+
+if TYPE_CHECKING:
+    from .copies import Wanted
 
 OTHERS_WRITE = 0o022  # mode bits by which group or others may write
 
@@ -203,6 +207,8 @@ class Facts:
         leads there.
     :param pinned: of these, those that the kubelet may not collect (containerd's only).
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
+    :param copies: sha256 of programs that are missing or differ → other files that have it and are
+        root's alone, as the folders were asked about.
     :param tools: of the helper programs asked about (zstd, …) those present.
     :param nft: version of nft, where nf_tables was asked for and nft is present.
     """
@@ -260,6 +266,7 @@ class Facts:
     of_others: tuple[Named, ...] = ()
     pinned: frozenset[str] = frozenset()
     image_archives: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
     nft: str = ""
 
@@ -298,6 +305,8 @@ class Watchlist:
     :param obeyed: paths of settings, each judged with all that is in it by who may change it.
     :param local_programs: folders that come before the system's in the PATH of units.
     :param cni_conf: directory whose files configure the pods' network.
+    :param programs: those of which copies are looked for where they are missing or differ, in
+        `copy_folders`, the first ones first.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
 
@@ -319,4 +328,6 @@ class Watchlist:
     cni_conf: str = ""
     obeyed: tuple[Named, ...] = ()
     local_programs: tuple[str, ...] = LOCAL_PROGRAMS
+    programs: tuple[Wanted, ...] = ()
+    copy_folders: tuple[str, ...] = ()
     deep: bool = False

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..util.errors import FabnodeError
 from ..util.image_reference import ImageReference
 from ..util.sanitize import clean, cut
+from . import copies
 from .resources import (
     Absent,
     Binary,
@@ -94,6 +95,7 @@ class Change:
         a guess could be tried.
     :param diff: unified diff of a text file that is no secret, cleaned and cut; None for all else.
     :param reload: systemd has to reload its unit files before.
+    :param copied_from: a program's: which file of the host becomes it; empty: it is sent.
     :param stamp: for units: path → sha256 of what is in place when it starts, None where the
         content is made only when the plan is carried out.
     """
@@ -103,6 +105,7 @@ class Change:
     why: str
     diff: str | None = field(default=None, repr=False)
     reload: bool = False
+    copied_from: str = ""
     stamp: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
     @property
@@ -258,7 +261,8 @@ def _changes(
         case File():
             yield from _file(resource, facts.path(resource.path))
         case Binary():
-            yield from _binary(resource, facts.path(resource.path))
+            for change in _binary(resource, facts.path(resource.path)):
+                yield _copied(change, resource, facts, wanted)
         case Directory(path=path) if facts.path(path).kind == "absent":
             yield Change(resource, "create", f"mode {resource.mode:04o}")
         case Directory() | ExistingSecret():
@@ -321,6 +325,15 @@ def _binary(binary: Binary, found: PathFact) -> Iterator[Change]:
         yield Change(binary, "update", change + _mode_differences(binary, found))
     else:
         yield _new(binary, found, f", content {short(binary.sha256)}", None)
+
+
+def _copied(change: Change, binary: Binary, facts: Facts, wanted: tuple[Resource, ...]) -> Change:
+    """Return the change as it is done where the host has that very program elsewhere."""
+    source = copies.source(binary, facts, wanted) if change.writes else ""
+    if not source:
+        return change
+    why = f"{change.why} (copied from {source} on the host)"
+    return replace(change, why=why, copied_from=source)
 
 
 def _new(resource: File | Binary, found: PathFact, content: str, diff: str | None) -> Change:

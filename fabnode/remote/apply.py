@@ -160,5 +160,9 @@ def _limit(host: _Target, plan: Plan) -> float:
     awaited = sum(
         r.timeout for r in resources if isinstance(r, ClientCertificate | Command | Trace)
     )
-    large = sum(r.source.stat().st_size for r in resources if isinstance(r, Binary | Image))
+    large = sum(
+        change.resource.source.stat().st_size
+        for change in plan.changes
+        if isinstance(change.resource, Binary | Image) and not change.copied_from
+    )
     return host.command_timeout + awaited + large / _SLOWEST

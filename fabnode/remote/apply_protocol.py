@@ -196,6 +196,8 @@ class Exchange:
 
 
 def _advice(change: Change | None) -> str:
+    if change and change.copied_from:
+        return "run the same command again: what the host has not got then is sent"
     match change and change.resource:
         case Command():
             return "correct the hook, or what it needs on that host, and run the same command again"

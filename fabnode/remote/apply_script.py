@@ -172,6 +172,9 @@ def _action(
             return ["install_file", name, path, f"{mode:04o}", sha256], Member(name, content)
         case Binary(path=path, source=source, sha256=sha256, mode=mode):
             target = (path, f"{mode:04o}", sha256)
+            if change.copied_from:
+                size = str(source.stat().st_size)
+                return ["copy_program", change.copied_from, size, *target], None
             if pull:
                 return ["download_file", *_there(pull, source, sha256), *target], None
             name += suffix

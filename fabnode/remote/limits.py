@@ -13,6 +13,12 @@ from dataclasses import asdict, dataclass
 
 from ..util.errors import FabnodeError
 
+COPIES = 100
+"""Files that a probe hashes in search of copies of programs."""
+
+COPIED_BYTES = 768 * 2**20
+"""Bytes of these, which is twice what a node gets."""
+
 
 class MalformedError(FabnodeError, ValueError):
     """Not what our scripts print."""

@@ -7,13 +7,21 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from ..node import config_files, layout, unit_files
+from ..node import config_files, copies, layout, unit_files
 from ..node.conventions import SYSTEM_PROGRAMS
 from ..node.host_tools import FAULT_QUOTED, NEEDED, NEEDED_TO_PROBE, ODD_TOOLS, packages
 from ..ssh.errors import HostMisbehavedError
 from ..util.errors import HostError
 from ..util.sanitize import last_lines
-from .limits import EXAMINE_LIMITS, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
+from .limits import (
+    COPIED_BYTES,
+    COPIES,
+    EXAMINE_LIMITS,
+    OTHERS,
+    STATIC_PODS,
+    TEXT_SIZE,
+    MalformedError,
+)
 from .probe_output import LacksToolsError, parse
 from .script_assembly import assemble
 
@@ -79,6 +87,8 @@ def probe_and(host: Host, watch: Watchlist, more: str, limit: int) -> tuple[Fact
     output, _, rest = result.stdout.partition(mark.encode())
     try:
         facts = parse(output, nonce=nonce, sent=sent, received=received[0] if received else sent)
+        if path := copies.unasked(facts, watch):
+            raise MalformedError(f"a copy that nobody asked about: {path[:60]!r}")
     except LacksToolsError as error:
         raise HostError(host.name, str(error), f"install there: {packages(error.tools)}") from error
     except MalformedError as error:
@@ -125,6 +135,11 @@ def script(watch: Watchlist, nonce: str) -> bytes:
         ],
         "local_folders": watch.local_programs,
         "system_folders": SYSTEM_PROGRAMS,
+        "programs": [
+            "|".join((each.path, *(f"{size}:{sha256}" for size, sha256 in each.contents)))
+            for each in watch.programs
+        ],
+        "copy_folders": watch.copy_folders,
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]
@@ -137,7 +152,7 @@ def script(watch: Watchlist, nonce: str) -> bytes:
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     limits = EXAMINE_LIMITS
     head.append(f"most_arg_length={limits.arg_length} most_executables={limits.executables}")
-    head.append(f"most_others={OTHERS}")
+    head.append(f"most_others={OTHERS} most_copies={COPIES} most_copied_bytes={COPIED_BYTES}")
     head.append("booted=/run/systemd/system mountinfo=/proc/1/mountinfo")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

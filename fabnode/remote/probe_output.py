@@ -28,7 +28,7 @@ from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
 from .file_modes import kind_of, permissions_of
-from .limits import CERTIFICATE_FILES, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
+from .limits import CERTIFICATE_FILES, COPIES, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,6 +123,7 @@ class _Found:
     loose: set[str] = field(default_factory=set)
     of_others: list[Named] = field(default_factory=list)
     pinned: set[str] = field(default_factory=set)
+    copies: list[tuple[str, str]] = field(default_factory=list)
 
     def take(self, fields: list[str]) -> bool:
         """Store what a line reports; False: no such line exists. The last field may hold tabs."""
@@ -246,6 +247,8 @@ class _Found:
                 self.loose.add("\t".join(path))
             case ["unguarded" | "swayed" as tag, path, *by] if len(self.of_others) < OTHERS:
                 self.of_others.append(Named(path, "\t".join(by), runs=tag == "unguarded"))
+            case ["copy", digest, *path] if len(self.copies) < COPIES:
+                self.copies.append((_sha256(digest), "\t".join(path)))
             case ["pinned", reference]:
                 self.pinned.add(reference)
             case ["archive", digest, reference]:
@@ -330,9 +333,17 @@ class _Found:
             mtus=self.mtus,
             conntrack=self.conntrack,
             image_archives=self.archives,
+            copies=_grouped(self.copies),
             tools=frozenset(self.tools),
             **plain,
         )
+
+
+def _grouped(copies: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for digest, path in copies:
+        found[digest].append(path)
+    return {digest: tuple(paths) for digest, paths in found.items()}
 
 
 def _path(mode: str, uid: str, gid: str, size: str) -> dict[str, Any]:

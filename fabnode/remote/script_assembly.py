@@ -75,6 +75,7 @@ PROGRAMS = {
         "probe/configuration",
         "probe/owners",
         "probe/files",
+        "probe/copies",
         "probe/certificates",
         "probe/stamps",
         "probe/pods",

@@ -18,6 +18,19 @@ download_file() { # download_file URL SIZE PATH MODE SHA256: the same, but the h
 	}
 }
 
+# Nobody but root can put another file there meanwhile: what was hashed is what was seen, and nothing of it is run.
+copy_program() { # copy_program SOURCE SIZE PATH MODE SHA256: the same, from another file of this host
+	[ -f "$1" ] && [ ! -h "$1" ] && is_roots_program "$1" || {
+		echo "$1, which was to be copied to $3, is gone, or others than root may change it by now"
+		return 1
+	}
+	prepare_sibling "$3" || return
+	(set -C && head -c $(($2 + 1)) "$1" >"$sibling") && verify_digest "$sibling" "$5" "$1, to be copied to $3" && move_sibling "$3" "$4" "$5" || {
+		rm -f "$sibling"
+		return 1
+	}
+}
+
 replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file is still the one that was read
 	echo "$5  $2" | sha256sum -c >/dev/null 2>&1 || {
 		echo "$2 is not what it was a moment ago"

@@ -10,7 +10,7 @@ own_state= # nobody else's record is believed, nor what others could have put th
 ! is_own_state "$state" || own_state=1
 record=$nl
 [ "$deep" = 1 ] || [ -z "$own_state" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
-known= unknown= texts= sizes= links=
+known= unknown= texts= sizes= links= digests=$nl
 now=${clock%.*}
 
 # Mode (hex), owner, group, ctime in seconds, then what the record holds.
@@ -33,6 +33,7 @@ for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque $folders 2>/
 	*"|$version$nl"*)
 		before=${record%%"|$version$nl"*}
 		emit digest "${before##*"$nl"}" "$path"
+		digests="$digests${before##*"$nl"}  $path$nl"
 		known="$known${before##*"$nl"}|$version$nl"
 		;;
 	*)
@@ -52,6 +53,7 @@ if [ -n "$unknown" ]; then
 	for line in $(sha256sum -- $unknown); do
 		digest=${line%%  *} path=${line#*  }
 		emit digest "$digest" "$path"
+		digests=$digests$line$nl
 		case $known in *"?$path|"*) known="${known%%"?$path|"*}$digest|${known#*"?$path|"}" ;; esac
 	done
 	if [ -n "$own_state" ] && [ "$nl$known" != "$record" ]; then
