@@ -16,7 +16,9 @@ import pytest
 from fabnode.artifacts import image_archives, programs, store
 from fabnode.artifacts.errors import ArtifactError
 from fabnode.config.configuration import Config
+from fabnode.node import copies
 from fabnode.node.facts import UNKNOWN, Facts
+from fabnode.node.resources import Binary
 from fabnode.util.folders import cache_dir
 from tests.support import make_config
 
@@ -221,6 +223,17 @@ def test_each_node_gets_programs_of_its_own_architecture(tmp_path: Path) -> None
         digest = hashlib.sha256(elf(facts.arch, "kubelet")).hexdigest()
         assert found.binaries["kubelet"].sha256 == digest
         assert found.cni_plugins["loopback"].path.parent.name == facts.arch
+
+
+def test_hosts_are_asked_for_copies_of_each_architecture_s_programs(tmp_path: Path) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    held = store.load(settings)
+    kubelet = held.of(UNKNOWN).binaries["kubelet"]
+    binary = Binary("/usr/local/bin/kubelet", kubelet.path, kubelet.sha256)
+    (wanted,) = copies.wanted((binary,), held.files())
+    files = [held.of(facts).binaries["kubelet"] for facts in (AMD64, ARM64)]
+    assert set(wanted.contents) == {(f.path.stat().st_size, f.sha256) for f in files}
+    assert copies.wanted((binary,), store.expected(settings).files()) == ()
 
 
 def test_what_is_missing_for_one_architecture_is_named(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,10 +20,11 @@ from fabnode.node.resources import Binary
 from fabnode.remote import limits
 from fabnode.remote.apply import apply
 from fabnode.remote.apply_script import Pull, actions
-from fabnode.remote.probe import script
+from fabnode.remote.probe import probe, script
 from fabnode.remote.probe_output import parse
 from fabnode.remote.script_assembly import assemble
-from fabnode.ssh.errors import ApplyError
+from fabnode.ssh.errors import ApplyError, HostMisbehavedError
+from fabnode.ssh.exec import Result
 
 from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 from .test_apply import Node
@@ -159,6 +161,23 @@ def test_the_search_has_a_limit(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("fabnode.remote.probe.COPIES", limits.COPIES)
     monkeypatch.setattr("fabnode.remote.probe.COPIED_BYTES", len(RIGHT) + 1)
     assert host.found() == (str(near),)
+
+
+@pytest.mark.parametrize(("path", "fault"), [("/opt/bin/x", ""), ("/etc/shadow", "nobody asked")])
+def test_a_host_that_names_another_path_is_not_believed(path: str, fault: str) -> None:
+    class Claiming:
+        name = "n1"
+
+        def root(self, _: str, *, stdin: list[bytes], **__: object) -> Result:
+            nonce = stdin[0].split(b"nonce=", 1)[1].split()[0].decode()
+            lines = ("clock\t1.5", "kernel\t6.1", f"copy\t{SHA256}\t{path}", f"end\t{nonce}")
+            return Result(0, "".join(f"{line}\n" for line in lines).encode(), b"")
+
+    wanted = Wanted("/usr/bin/x", ((len(RIGHT), SHA256),))
+    watch = Watchlist(programs=(wanted,), copy_folders=("/opt/bin",))
+    host: Any = Claiming()
+    with pytest.raises(HostMisbehavedError, match=fault) if fault else nullcontext():
+        assert probe(host, watch).copies == {SHA256: (path,)}
 
 
 @pytest.mark.parametrize("pull", [None, Pull("http://x")], ids=["sent", "fetched"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.node.facts import DefaultRoute, Facts, Listener, PathFact, Space
-from fabnode.remote.limits import CERTIFICATE_FILES, MalformedError
+from fabnode.remote.limits import CERTIFICATE_FILES, COPIES, MalformedError
 from fabnode.remote.probe_output import parse
 
 SHA = "ab" * 32
@@ -289,3 +289,12 @@ def test_a_certificate_of_any_length_is_read_or_unreadable() -> None:
     assert len(held.pem) > 180_000
     assert held.certificate is None
     assert seen.certificate("/b").pem == ""
+
+
+def test_copies_of_programs_come_in_their_order_and_in_a_limited_number() -> None:
+    lines = (f"copy\t{SHA}\t/b/x", f"copy\t{'cd' * 32}\t/b/y", f"copy\t{SHA}\t/a/x")
+    assert facts(*lines).copies == {SHA: ("/b/x", "/a/x"), "cd" * 32: ("/b/y",)}
+    with pytest.raises(MalformedError, match="not a digest"):
+        facts("copy\tab\t/b/x")
+    with pytest.raises(MalformedError, match="unexpected line"):
+        facts(*(f"copy\t{SHA}\t/b/{number}" for number in range(COPIES + 1)))
