@@ -151,7 +151,8 @@ class Survey:
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.
     :param containers: ids of those in the kubelet's that are no pod's, whoever runs them there.
-    :param shims: how many processes hold containers of this containerd's.
+    :param shims: how many processes hold containers of this containerd's, but for those that it
+        tells are no pod's.
     :param processes: how many there are in cgroups of the kubelet's pods, whatever started them.
     :param cgroups: of the kubelet's pods. :param untrusted: programs that others may have written,
         so that they were not run: containerd was not asked.

@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,6 +258,64 @@ def test_containers_are_held_by_programs_of_the_hosts(
     finally:
         holding.kill()
         holding.wait()
+
+
+@only_root
+@pytest.mark.parametrize(
+    ("answers", "left"), [(True, {"s1", "nameless", "docker's"}), (False, None)]
+)
+def test_containers_that_are_no_pods_are_not_counted(
+    shell: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    answers: bool,
+    left: set[str] | None,
+) -> None:
+    """`nerdctl`, in the kubelet's namespace or its own: they hold up no maintenance."""
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    monkeypatch.setattr(layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    tools.add(
+        "ctr",
+        r"""case "$*" in
+*"namespaces ls"*) printf '%s\n' default k8s.io moby ;;
+"-n default containers"*) echo web ;;
+"-n moby containers"*) echo "docker's" ;;
+"-n k8s.io containers ls -q "*'!=sandbox,'*) echo nerd1 ;;
+"-n k8s.io containers ls"*sandbox) echo s1 ;;
+"-n k8s.io containers ls"*) printf '%s\n' nerd1 s1 ;;
+esac""",
+    )
+    shim = tools.folder / "containerd-shim-runc-v2"
+    shutil.copy(sys.executable, shim)
+    held = {
+        "s1": ["-namespace", "k8s.io", "-id", "s1"],
+        "nerd1": ["-namespace", "k8s.io", "-id", "nerd1"],
+        "web": ["-namespace", "default", "-id", "web"],
+        "docker's": ["-namespace", "moby", "-id", "docker's"],
+        "nameless": ["-namespace", "default", "-id", "nerd1"],  # that one is of another namespace
+    }
+    words = ("-c", "import time; time.sleep(60)")
+    started = [
+        subprocess.Popen(
+            [shim, *words, *each, "-address", "/s"], env={"PYTHONHOME": sys.base_prefix}
+        )
+        for each in held.values()
+    ]
+    try:
+        for each in started:
+            wait_for(lambda pid=each.pid: Path(f"/proc/{pid}/exe").readlink() == shim)  # type: ignore[misc]
+        with socket.socket(socket.AF_UNIX) as listening:
+            if answers:
+                listening.bind(str(tmp_path / "s"))
+            found = surveyed(shell, tools, tmp_path)
+        assert found.shims == len(held if left is None else left)
+        assert found.containers == (("nerd1",) if answers else ())
+    finally:
+        for each in started:
+            each.kill()
+            each.wait()
 
 
 def test_processes_of_pods_are_counted_whatever_started_them(

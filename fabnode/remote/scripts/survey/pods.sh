@@ -9,6 +9,7 @@ trusted=1
 		emit untrusted "$program"
 	}
 done
+others= # containers that are no pod's, as containerd has them: NAMESPACE/ID
 if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
 	emit runtime
 	for namespace in $namespaces; do
@@ -19,11 +20,18 @@ if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 1
 			continue
 		}
 		emit namespace "$namespace" "$(printf '%s\n' "$containers" | grep -c .)" "$(printf '%s\n' "$images" | grep -c .)"
+		case $namespace in
+		k8s.io | moby) ;; # pods may be among them, docker's as well
+		*) for id in $containers; do others="$others $namespace/$id"; done ;;
+		esac
 	done
 	# In the kubelet's namespace as well: CRI labels what is a pod's (internal/cri/labels).
 	of_others='labels."io.cri-containerd.kind"!=sandbox,labels."io.cri-containerd.kind"!=container'
 	ids=$(timeout 20 "$ctr" -n k8s.io containers ls -q "$of_others") || emit cut sandbox
-	for id in $ids; do emit others_container "$id"; done
+	for id in $ids; do
+		emit others_container "$id"
+		others="$others k8s.io/$id"
+	done
 	count=0
 	ids=$(timeout 20 "$ctr" -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==sandbox') || emit cut sandbox
 	for id in $ids; do
@@ -44,6 +52,7 @@ if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 1
 fi
 # Where containerd does not answer, its pods may run all the same. In a mount namespace of their own a
 # user, or a pod, runs whatever they like by that path; in the host's, root's own is another matter.
+# What holds a container that is known to be no pod's holds up nothing.
 shims=0
 own_mounts=$(readlink -- /proc/self/ns/mnt)
 set +f
@@ -55,7 +64,11 @@ for pid in $(ls -ld /proc/[0-9]*/exe 2>/dev/null | awk -v shim="$shim" '
 	}'); do
 	[ "$(readlink -- "/proc/$pid/ns/mnt")" = "$own_mounts" ] || continue
 	user=$(awk '/^Uid:/ { print $3; exit }' "/proc/$pid/status")
-	[ "$user" != "$(id -u)" ] || shims=$((shims + 1))
+	[ "$user" = "$(id -u)" ] || continue
+	words=" $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	id=${words##* -id } namespace=${words##* -namespace }
+	case "$others " in *" ${namespace%% *}/${id%% *} "*) continue ;; esac
+	shims=$((shims + 1))
 done 2>/dev/null
 emit shims "$shims"
 # Whatever runtime started them, processes of pods are in cgroups of the kubelet's.
