@@ -22,7 +22,7 @@ from ..node.replaced import replaced
 from ..node.resources import Binary, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
-from ..steps import kubelet, pod_network
+from ..steps import kubelet, pod_network, program_owners
 from ..upkeep import departures, kept_set, readiness, restarts
 from ..upkeep.operations import SOAKING
 from ..util import program
@@ -282,7 +282,10 @@ class _Node:
         found = self._using.begun(self._name, UPGRADE)
         with self._step(UPGRADE, "comparing") as log:
             planned = self._deployer.plan(upgrades=True)
-            change = planned.change
+            change, kept = planned.change, self._deployer.kept
+            if not kept:  # else the set is there, and may have them
+                unkept = program_owners.unkept(self._deployer.facts, planned.plan)
+                planned = replace(planned, findings=(*planned.findings, *unkept))
             for finding in planned.findings:
                 if finding.level == "warning":
                     log.warn(finding.text, finding.fix)
@@ -293,7 +296,6 @@ class _Node:
                 raise UpgradeRefusedError(change.refusal, change.advice)
             texts = ", ".join(change.texts) or "no release changes"
             log.note("nothing to change" if planned.empty else texts)
-        kept = self._deployer.kept
         goes_on = found.text if found else kept_set.origin(kept) if kept else ""
         seen = Prospect(planned, self._effects(planned), goes_on)
         if seen.empty:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ..node import advice, host_tools, unit_files
 from ..node.conventions import UNITS_PATH
 from ..node.facts import Facts
 from ..node.layout import UNITS
+from ..node.replaced import replaced
 from ..node.resources import Binary, File, RemovedUnit, Resource, Retired, Unit
 from .finding import Finding
+
+if TYPE_CHECKING:
+    from ..node.plan import Plan
 
 _SETTINGS = (".conf", ".service", ".socket", ".toml", ".swap")
 
@@ -48,6 +53,34 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 " link on the way to it, belongs to others; it was not run",
                 f"`namei -l {path}` on the host shows whose each is: fix the folders, and take the"
                 " file or the link away",
+            )
+
+
+def unkept(facts: Facts, plan: Plan) -> Iterator[Finding]:
+    """
+    Yield what a plan replaces or removes and the host would not keep before, to go back to it.
+
+    Links are kept as such. What others could write is not put back as root's; of programs,
+    `findings` says that.
+    """
+    programs = {c.name for c in plan.changes if isinstance(c.resource, Binary | Retired)}
+    _, paths = replaced(plan)
+    for path in dict.fromkeys(paths):
+        found = facts.path(path)
+        if found.kind == "other":
+            yield Finding(
+                "error",
+                f"what is at {path} can't be kept before an upgrade replaces it: it is neither a"
+                " file nor a link",
+                "check on the host what made it, move it away, and run this again",
+            )
+        elif found.kind == "file" and not found.roots_alone and path not in programs:
+            yield Finding(
+                "error",
+                f"others than root may change {path}, so that it is not kept before an upgrade"
+                f" replaces it: it belongs to {found.uid}:{found.gid} and has mode"
+                f" {found.mode:04o}",
+                advice.taken_back(path, facts.paths),
             )
 
 

@@ -31,6 +31,7 @@ from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
 from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
+from fabnode.node.facts import Facts, PathFact
 from fabnode.node.machine_ids import MachineIds
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Absent, Binary, File, Trace, Unit
@@ -82,6 +83,7 @@ class Upgraded(Scene):
         self.after: Versions | None = None
         self.timeouts: dict[str, int] = {}
         self.findings: dict[str, tuple[Finding, ...]] = {}
+        self.facts = Facts(known=True)
         self.own_names: set[str] = set()
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
@@ -186,7 +188,7 @@ class Upgraded(Scene):
             scene=self,
             host=host,
             node=host.node,
-            facts=SimpleNamespace(clock_offset=0.0),
+            facts=self.facts,
             plan=plan,
             changes=changes,
             deploy=deploy,
@@ -710,6 +712,27 @@ def test_an_older_minor_starts_without_the_state_of_the_newer_one(scene: Upgrade
     back = ["deploy n1", *ended, "set kept n1", "forgotten n1"]
     assert scene.did == ["kept n1", *ended, *["file n1"] * count, *back]
     assert "=/var/lib/kubelet/cpu_manager_state" in scene.words
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_cannot_be_kept_is_refused_before_pods_leave(scene: Upgraded, *, kept: bool) -> None:
+    """Unless a set is there already, which this may be in."""
+    path = "/etc/kubernetes/kubelet.yaml"
+    scene.facts = Facts(known=True, paths={path: PathFact("file", 0o664)})
+    if kept:
+        scene.kept["n1"] = "1.36.3 2026-01-01T00:00:00Z"
+    error = scene.upgrade()["n1"].error
+    if kept:
+        assert error is None
+        return
+    assert isinstance(error, PreflightError)
+    assert f"others than root may change {path}" in str(error)
+    assert f"install -m 644 {path} {path}.new" in error.advice
+    assert scene.did == []
+    assert "unschedulable" not in scene.api.nodes["n1"]["spec"]
+    (seen,) = upgrading.plan(scene.run(), Upgrade()).nodes.values()
+    assert seen.value
+    assert [f.level for f in seen.value.planned.findings] == ["error"]
 
 
 def test_another_runtime_is_no_upgrade(scene: Upgraded) -> None:

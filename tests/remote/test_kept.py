@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from fabnode.node.resources import Absent, File, RemovedUnit, Trace, Unit
 from fabnode.remote.apply import apply
 from fabnode.ssh.errors import ApplyError
 
-from .local import SHELLS, only_root
+from .local import BUSYBOX, SHELLS, only_root
 from .test_apply import RUNNING, Node
 
 if TYPE_CHECKING:
@@ -191,6 +192,34 @@ def test_one_that_does_not_start_keeps_no_other_down(node: Node, units: Units) -
     assert units.state[KUBELET] == "on enabled"
 
 
+@pytest.mark.parametrize("kept_as", ["new", "off"])
+def test_one_that_does_not_stop_keeps_nothing_from_coming_back(
+    node: Node, units: Units, *, kept_as: str
+) -> None:
+    units.make(KUBELET)
+    program = put(node, "bin/kubelet", "old")
+    if kept_as == "off":
+        units.make(PROXY, runs=False, enabled=False)
+    path = str(units.files / PROXY)
+    carry_out(node, "kept", "tag", PROXY, KUBELET, path, program)
+    units.make(PROXY)
+    node.apply(File(program, b"new"))
+    (units.on / KUBELET).unlink()
+    systemctl = node.tools.folder / "systemctl"
+    works = systemctl.read_text()
+    stuck = f"case $* in stop*{PROXY}) exit 1 ;; esac\nfor unit; do :; done"
+    systemctl.write_text(works.replace("for unit; do :; done", stuck))
+    for _ in range(2):  # once more it does not pass for one that has stopped
+        with pytest.raises(ApplyError, match=f"{PROXY} could not be stopped"):
+            carry_out(node, "set kept", "tag")
+        assert read(program) == "old"
+        assert units.state == {KUBELET: "on enabled", PROXY: "on"}
+        assert Path(path).exists() == (kept_as == "off")
+    systemctl.write_text(works.replace("there; rm -f", "rm -f"))  # one without a file stops too
+    carry_out(node, "set kept", "tag")
+    assert units.state == {KUBELET: "on enabled"} | ({PROXY: ""} if kept_as == "off" else {})
+
+
 @pytest.mark.parametrize("mode", [0o664, 0o646])
 def test_what_others_may_change_is_not_kept(node: Node, mode: int) -> None:
     program = put(node, "bin/kubelet", "old")
@@ -315,12 +344,47 @@ def test_without_a_set_nothing_is_restored(node: Node) -> None:
     assert not [call for call in node.tools.calls if "restart" in call]
 
 
-def test_a_link_is_no_file_of_the_set(node: Node) -> None:
-    target = put(node, "elsewhere", "others'")
-    link = node.root_dir / "kubelet.yaml"
-    link.symlink_to(target)
-    with pytest.raises(ApplyError, match="is no plain file"):
-        carry_out(node, "kept", "tag", KUBELET, str(link))
+@pytest.mark.parametrize("leads", ["elsewhere", "nowhere"])
+@pytest.mark.parametrize("node", [*SHELLS, BUSYBOX], indirect=True)
+def test_a_link_is_kept_as_a_link(node: Node, leads: str) -> None:
+    """As of a registry's CA in the host's own folder; a deployment replaces or removes it."""
+    target = Path(put(node, "elsewhere", "the site's"))
+    replaced, removed = node.root_dir / "kubelet.yaml", node.root_dir / "ca.pem"
+    for link in (replaced, removed):
+        link.symlink_to(leads)
+    carry_out(node, "kept", "tag", KUBELET, str(replaced), str(removed))
+    there = Facts(known=True, paths={str(removed): PathFact("symlink")})
+    node.apply(File(str(replaced), b"new"), Absent(str(removed)), facts=there)
+    assert not replaced.is_symlink()
+    assert not removed.is_symlink()
+    for _ in range(2):
+        carry_out(node, "set kept", "tag")
+        assert [str(link.readlink()) for link in (replaced, removed)] == [leads, leads]
+    assert target.read_text() == "the site's"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link to a state file"])
+def test_what_is_no_plain_file_is_not_kept(node: Node, kind: str) -> None:
+    """What is behind a link would not be what it was; the kubelet writes it all the time."""
+    path = node.root_dir / "cpu_manager_state"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(put(node, "elsewhere", "v1"))
+    word = str(path) if kind == "fifo" else f"={path}"
+    with pytest.raises(ApplyError, match="is no plain file: check what it is, move it away"):
+        carry_out(node, "kept", "tag", KUBELET, word)
+
+
+def test_another_link_in_the_place_of_one_is_left(node: Node) -> None:
+    link = node.root_dir / "ca.pem"
+    link.symlink_to("before")
+    carry_out(node, "kept", "tag", KUBELET, str(link))
+    link.unlink()
+    link.symlink_to("since")
+    with pytest.raises(ApplyError, match="is a symlink"):
+        carry_out(node, "set kept", "tag")
+    assert str(link.readlink()) == "since"
 
 
 def test_a_link_in_its_place_is_not_written_through(node: Node) -> None:

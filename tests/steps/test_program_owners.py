@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from fabnode.node.facts import Facts, Named, PathFact, UnitFact
-from fabnode.node.resources import Retired
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import Absent, File, RemovedUnit, Retired
 from fabnode.steps import kubelet, runtime
-from fabnode.steps.program_owners import files, findings, named
+from fabnode.steps.finding import Finding
+from fabnode.steps.program_owners import files, findings, named, unkept
 from tests.support import make_config
 
 from .support import make_inputs
@@ -103,6 +105,39 @@ def test_programs_before_the_systems_are_reported_once() -> None:
     assert one.startswith(f"units find {program} in their PATH before the system's programs")
     known = {local: PathFact("directory", 0o2775, 0, 50)}  # an error of its own
     assert texts(Facts(of_others=of_others, paths=known), rewritten=True) == [one]
+
+
+def not_kept() -> list[Finding]:
+    """Return what is found of a plan that replaces and removes all kinds of things."""
+    paths = {
+        "/etc/link": PathFact("symlink", 0o777),
+        "/etc/fifo": PathFact("other", 0o644),
+        "/etc/open": PathFact("file", 0o646),
+        "/etc/theirs": PathFact("file", 0o600, uid=1000),
+        "/etc/secret": PathFact("file", 0o666),
+        "/bin/program": PathFact("file", 0o777),
+        "/etc/mine": PathFact("file", 0o644),
+    }
+    changes = [Change(Absent(path), "remove", "") for path in list(paths)[:4]]
+    changes += [
+        Change(RemovedUnit("a.service", "/etc/open", ""), "remove", ""),
+        Change(File("/etc/secret", b"", secret=True), "update", ""),
+        Change(Retired("/bin/program", (), ""), "remove", ""),
+        Change(File("/etc/mine", b""), "update", ""),
+    ]
+    return list(unkept(Facts(known=True, paths=paths), Plan("n1", tuple(changes))))
+
+
+def test_what_an_upgrade_cannot_keep_is_named_with_what_to_do() -> None:
+    """A link is kept as a link; of programs preflight tells in any case."""
+    found = not_kept()
+    assert [(f.level, f.text.partition(" kept")[0]) for f in found] == [
+        ("error", "what is at /etc/fifo can't be"),
+        ("error", "others than root may change /etc/open, so that it is not"),
+        ("error", "others than root may change /etc/theirs, so that it is not"),
+    ]
+    assert "move it away" in found[0].fix
+    assert all("install -m" in f.fix for f in found[1:])
 
 
 def test_files_that_others_may_change_are_distinguished_from_roots() -> None:

@@ -155,6 +155,7 @@ def produced() -> set[str]:
         texts.update(finding.text for finding in test_unit_overrides.found(files))
     for seen, *_ in test_program_owners.CASES:
         texts.update(text for _, text, _ in test_program_owners.found(seen))
+    texts.update(finding.text for finding in test_program_owners.not_kept())
     named = tuple(Named("/p", by, runs) for by in ("a setting", "PATH") for runs in (True, False))
     for lacking in (frozenset[str](), frozenset({"find"})):
         facts = Facts(of_others=named, lacking=lacking)

@@ -1,13 +1,17 @@
 # The set that a node runs with, kept before an upgrade and restored as a whole where that fails.
 #
 # It is a folder of links (or copies) and a list: a line for each file, `NUMBER PATH`, or `- PATH` where
-# there was none; and for each unit `unit NAME` where it starts again with what is restored, `off NAME`
-# where it did not run, `new NAME` where there was none; and `enabled NAME` or `disabled NAME`, as it was.
+# there was none; a symlink is kept as such, wherever it leads. For each unit it has `unit NAME` where it
+# starts again with what is restored, `off NAME` where it did not run, `new NAME` where there was none; and
+# `enabled NAME` or `disabled NAME`, as it was.
 # Sets of an older fabnode know `unit NAME` alone, which may be new as well.
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
 
 halt_service() { # halt_service UNIT: for now; at boot it starts as before
-	timeout 120 systemctl stop -- "$1" || return
+	timeout 120 systemctl stop -- "$1" || {
+		echo "$1 could not be stopped"
+		return 1
+	}
 	read_unit "$1"
 	case $ActiveState in inactive | failed) ;; *)
 		echo "$1 is still $ActiveState"
@@ -67,10 +71,13 @@ keep_more() { # keep_more FOLDER UNIT… PATH… =PATH…: prints a line for eac
 			# With the record of its start: else the next run would start it again.
 			path=$state/stamps/$name
 		fi
-		if [ ! -e "$path" ]; then
+		if [ -h "$path" ] && [ "$name" = "$path" ]; then
+			echo "$count $path"
+			rm -f -- "$folder/$count" && cp -pP -- "$path" "$folder/$count" || return
+		elif [ ! -e "$path" ] && [ ! -h "$path" ]; then
 			echo "- $path"
 		elif [ -h "$path" ] || [ ! -f "$path" ]; then
-			echo "$path is no plain file" >&2
+			echo "$path is no plain file: check what it is, move it away, and run this again" >&2
 			return 1
 		elif ! is_roots_file "$path"; then
 			echo "others than root may change $path: check its content, rewrite it, and run this again" >&2
@@ -116,17 +123,25 @@ is_new_unit() { # is_new_unit KIND UNIT: was there none, by the set that is kept
 		[ ! -e "/usr/lib/systemd/system/$2" ] && [ ! -e "/lib/systemd/system/$2" ]
 }
 
+# One that does not stop is no reason to leave the node without what it ran before: it is `failed`.
 put_out_units() { # put_out_units KIND UNIT…: those that did not run; new ones for good, while their files are there
 	kept_as=$1
 	shift
 	for unit; do
-		! is_unknown "$unit" || continue
-		halt_service "$unit" || return
-		[ "$kept_as" != new ] || systemctl disable -q -- "$unit" || return
+		if is_unknown "$unit"; then
+			# It may run on without its file, since an earlier way back.
+			read_unit "$unit"
+			case $ActiveState in '' | inactive | failed) continue ;; esac
+		elif [ "$kept_as" = new ]; then
+			systemctl disable -q -- "$unit" || failed="$failed $unit"
+		fi
+		halt_service "$unit" || failed="$failed $unit"
 	done
 }
 
 restore_kept_file() { # restore_kept_file NUMBER|- PATH
+	kept=$state/kept/$1
+	[ ! -h "$2" ] || [ ! -h "$kept" ] || [ "$(readlink -- "$2")" != "$(readlink -- "$kept")" ] || return 0
 	[ ! -h "$2" ] || {
 		echo "$2 is a symlink"
 		return 1
@@ -137,9 +152,9 @@ restore_kept_file() { # restore_kept_file NUMBER|- PATH
 		return
 	fi
 	prepare_sibling "$2" || return
-	ln -T -- "$state/kept/$1" "$sibling" 2>/dev/null || cp -p -- "$state/kept/$1" "$sibling" || return
+	ln -T -- "$kept" "$sibling" 2>/dev/null || cp -pP -- "$kept" "$sibling" || return
 	# Two names of one file: a rename of one to the other would leave both.
-	if [ "$sibling" -ef "$2" ]; then rm -f "$sibling"; else mv -fT "$sibling" "$2" || return; fi
+	if [ ! -h "$sibling" ] && [ "$sibling" -ef "$2" ]; then rm -f "$sibling"; else mv -fT "$sibling" "$2" || return; fi
 	sibling=
 }
 
@@ -158,8 +173,10 @@ restore_kept() { # restore_kept TAG: the whole set, then its units, in the order
 		esac
 	done <"$state/kept/list"
 	IFS=' '
-	# shellcheck disable=SC2086 # lists
-	put_out_units new $new && put_out_units off $off || return
+	# shellcheck disable=SC2086 # a list
+	put_out_units new $new
+	# shellcheck disable=SC2086 # a list
+	put_out_units off $off
 	while read -r kept_as path; do
 		case $kept_as in
 		unit | new | off | enabled | disabled) ;;
