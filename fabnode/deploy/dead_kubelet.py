@@ -17,7 +17,6 @@ from ..node.plan import Change, Plan
 from ..node.resources import Trace
 from ..remote import kubelet_state
 from ..remote.survey import Observed, survey
-from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError, HostError
 from ..util.wait import WaitTimeoutError
@@ -141,13 +140,7 @@ class Emptying:
             return ""
 
     def _unended(self) -> list[Object]:
-        """Return the pods that were deleted, and are still there."""
-        around, permits = departures.Surroundings(), departures.Permits()
-        return [
-            pod
-            for pod in self.evictions.pods(self._name)
-            if departures.departure(pod, around, permits).fate == "ending"
-        ]
+        return unended_pods.ending(self.evictions, self._name)
 
     def _ended(self, pods: Sequence[Object]) -> None:
         """End pods by the runtime, while no kubelet runs, and delete them once nothing does."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..kube import node_status
 from ..node.conventions import KUBELET_SERVICE
+from ..remote.kubelet_state import STOPPED
 from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util import program
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from ..kube.client import Object
     from ..node.surroundings import Survey
     from .evictions import Evictions
-
-_STOPPED = frozenset({"inactive", "failed"})
 
 
 class NotProvenDeadError(FabnodeError):
@@ -43,7 +42,7 @@ class NotProvenDeadError(FabnodeError):
 def no_kubelet(survey: Survey, live: Object) -> str:
     """Return why a node's kubelet ends no pod, in a clause; empty: it does."""
     unit = survey.now.unit(KUBELET_SERVICE)
-    if unit.active in _STOPPED:
+    if unit.active in STOPPED:
         return f"its kubelet does not run ({unit.active})"
     if node_status.is_silent(live):
         return "its kubelet runs, and reports nothing to the cluster"
@@ -53,7 +52,7 @@ def no_kubelet(survey: Survey, live: Object) -> str:
 def still_runs(survey: Survey) -> str:
     """Return what shows that something of its pods may run on a host; empty: nothing does."""
     unit = survey.now.unit(KUBELET_SERVICE)
-    if unit.active not in _STOPPED:
+    if unit.active not in STOPPED:
         return f"{KUBELET_SERVICE} is {unit.active} there"
     if survey.sandboxes:
         return f"containerd holds {', '.join(sorted(each.pod for each in survey.sandboxes))}"
