@@ -493,8 +493,8 @@ def test_every_folder_of_paths_is_the_configuration_s(version: str, runtime: str
     inputs = make_inputs(config)
     wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
     watch = watchlist(wanted, config=config, node=config.nodes[0], deep=False)
-    # Where systemd's units look for programs is no setting of fabnode's.
-    watch = replace(watch, local_programs=())
+    # Where systemd's units look for programs, and others have theirs, is no setting of fabnode's.
+    watch = replace(watch, local_programs=(), copy_folders=())
     assert (watch.state, watch.cni_conf) == (ELSEWHERE["state"], ELSEWHERE["cni_conf"])
     assert {*ELSEWHERE.values()} - {ELSEWHERE["cni_conf"]} <= {*watch.free}
     everything = f"{wanted} {texts(inputs)} {watch} {script(watch, 'n').decode()}"
