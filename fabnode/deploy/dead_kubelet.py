@@ -199,16 +199,11 @@ class Emptying:
         return seen
 
     def _deleted(self, pods: Sequence[Object], log: Step, proof: str) -> None:
-        gone = []
-        for pod in pods:
-            answer = self.evictions.delete(pod, ended=True)
-            if answer.kind == "refused":
-                log.warn(
-                    f"{full_name(pod)} has ended ({proof}), and is in the cluster until its kubelet"
-                    f" reports: the API refuses to delete it: {answer.text}"
-                )
-            else:
-                gone.append(full_name(pod))
+        refused = (
+            f"has ended ({proof}), and is in the cluster until its kubelet reports: the API refuses"
+            " to delete it"
+        )
+        gone = unended_pods.delete(self.evictions, pods, log, refused)
         log.changed(f"{proof}; removed: {', '.join(gone)}") if gone else log.note(proof)
 
     def _start(self) -> None:

@@ -20,6 +20,8 @@ from ..util.errors import FabnodeError
 from ..util.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..journal.journal import Step
     from ..kube.client import Object
     from ..node.surroundings import Survey
@@ -81,11 +83,23 @@ def declare_dead(evictions: Evictions, node: str, log: Step) -> tuple[str, ...]:
 
     To be called once nothing of them runs. What the API refuses is reported: it goes with the Node.
     """
+    refused = "goes with the Node object: the API refuses"
+    return delete(evictions, ending(evictions, node), log, refused)
+
+
+def delete(
+    evictions: Evictions, pods: Sequence[Object], log: Step, refused: str
+) -> tuple[str, ...]:
+    """
+    Have pods that have ended go from the API at once; return the names of those that went.
+
+    :param refused: what is warned of one that the API refuses to delete, behind its name.
+    """
     gone = []
-    for pod in ending(evictions, node):
+    for pod in pods:
         answer = evictions.delete(pod, ended=True)
         if answer.kind == "refused":
-            log.warn(f"{full_name(pod)} goes with the Node object: the API refuses: {answer.text}")
+            log.warn(f"{full_name(pod)} {refused}: {answer.text}")
         else:
             gone.append(full_name(pod))
     return tuple(gone)

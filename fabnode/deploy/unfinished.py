@@ -46,47 +46,33 @@ def begin(config: Config, node: str, text: str) -> str:
     """Record with this deployer that a node's reset has begun; return what is recorded."""
     if earlier := find(config, node):
         return earlier
-    path = _path(config, node)
-    with suppress(OSError):  # the host's own record has the same text
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(f"{text}\n", "utf-8")
+    _write(_path(config, node), text)
     return text
 
 
 def end(config: Config, node: str) -> None:
     """Forget it."""
-    with suppress(OSError):
-        _path(config, node).unlink(missing_ok=True)
+    _remove(_path(config, node))
 
 
 def keep(config: Config, node: str, text: str) -> None:
     """Record with this deployer that a host keeps what ran before an upgrade; it says so itself."""
-    path = _path(config, node, _KEPT)
-    with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(f"{text}\n", "utf-8")
+    _write(_path(config, node, _KEPT), text)
 
 
 def forget(config: Config, node: str) -> None:
     """Forget what is kept there: it is not any more."""
-    with suppress(OSError):
-        _path(config, node, _KEPT).unlink(missing_ok=True)
+    _remove(_path(config, node, _KEPT))
 
 
 def kept(config: Config, node: str) -> str:
     """Return what this deployer has recorded of a set that a host keeps; empty: there is none."""
-    try:
-        return shown(_path(config, node, _KEPT).read_text("utf-8", "replace"))
-    except OSError:
-        return ""
+    return _read(_path(config, node, _KEPT))
 
 
 def find(config: Config, node: str) -> str:
     """Return what this deployer has recorded of a node; empty: nothing is unfinished."""
-    try:
-        return shown(_path(config, node).read_text("utf-8", "replace"))
-    except OSError:
-        return ""
+    return _read(_path(config, node))
 
 
 def shown(text: str) -> str:
@@ -113,6 +99,24 @@ def in_flight(node: str, text: str) -> str:
 
 _TASKS = frozenset({"reset", "remove-node"})
 _RESETS, _KEPT = "unfinished", "kept"
+
+
+def _write(path: Path, text: str) -> None:
+    with suppress(OSError):  # the host's own record tells as much
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(f"{text}\n", "utf-8")
+
+
+def _read(path: Path) -> str:
+    try:
+        return shown(path.read_text("utf-8", "replace"))
+    except OSError:
+        return ""
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _path(config: Config, node: str, kind: str = _RESETS) -> Path:
