@@ -242,7 +242,8 @@ def uncordon(run: Run) -> None:
                 found = operations.read(using.cordons.live(name))
                 if ended := using.cordons.lift(name):
                     log.changed(f"ended: {ended}")
-                    if found and found.what == "upgrade" and found.drained is not None:
+                    begun = found.chain if found else ()
+                    if any(o.what == "upgrade" and o.drained is not None for o in begun):
                         again = program.task(f"upgrade --limit {name}")
                         log.warn(
                             "its upgrade is not done: it may run a part of what is new, and its"

@@ -187,7 +187,7 @@ class Nodes:
 
         live = self._api.find(f"{node_status.NODES}/{name}") if now else None
         found = operations.read(live if now and live else self._snapshot().nodes.get(name) or {})
-        return found is not None and "upgrade" in {found.what, found.before and found.before.what}
+        return found is not None and any(each.what == "upgrade" for each in found.chain)
 
     def reported_versions(self, name: str) -> Versions:
         """Return the releases that a node reported when the run began."""

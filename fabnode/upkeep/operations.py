@@ -84,6 +84,21 @@ class Operation:
         """Return it as the annotation holds it."""
         return json.dumps(_without_empty(asdict(self)), sort_keys=True, separators=(",", ":"))
 
+    @property
+    def chain(self) -> tuple[Operation, ...]:
+        """It, and those that it began within: of these it is the last."""
+        return (self, *(self.before.chain if self.before else ()))
+
+    def without(self, what: What) -> Operation:
+        """Return it as if it had begun within none of a kind, whose cordon is its own then."""
+        inner = self.before
+        if inner is None:
+            return self
+        if inner.what != what:
+            return replace(self, before=inner.without(what))
+        cordons, excluded = self.cordons or inner.cordons, self.excluded or inner.excluded
+        return replace(self, cordons=cordons, excluded=excluded, before=inner.before).without(what)
+
 
 def read(live: Object) -> Operation | None:
     """Return what a Node's annotation tells; None where there is none, or none of ours."""
@@ -100,7 +115,8 @@ def _parsed(found: object, depth: int = 0) -> Operation:
     if not isinstance(found, dict):
         raise TypeError("not an operation")
     texts = {key: line(found.get(key)) for key in _TEXTS}
-    if found["what"] not in WHATS or depth > 1:
+    # A maintenance within an upgrade within a drain, or the other way round.
+    if found["what"] not in WHATS or depth > 2:
         raise ValueError("not an operation of this release")
     before = found.get("before")
     return Operation(
@@ -134,8 +150,7 @@ def is_own_cordon(live: Object) -> bool:
     found = read(live)
     if not is_cordoned(live) or found is None:
         return False
-    recorded = found.cordons or (found.before is not None and found.before.cordons)
-    return recorded and cordoned_by(live) in {"", MANAGER}
+    return _cordons(found) and cordoned_by(live) in {"", MANAGER}
 
 
 def interrupted(live: Object, what: What) -> Operation | None:
@@ -156,8 +171,12 @@ def _taken_over(live: Object) -> bool:
     found = read(live)
     if not is_cordoned(live) or found is None:
         return False
-    recorded = found.cordons or (found.before is not None and found.before.cordons)
-    return recorded and not is_own_cordon(live)
+    return _cordons(found) and not is_own_cordon(live)
+
+
+def _cordons(found: Operation) -> bool:
+    """Return whether the record has the cordon as fabnode's, by any of its operations."""
+    return any(each.cordons for each in found.chain)
 
 
 def is_left_excluded(live: Object) -> bool:
@@ -173,9 +192,7 @@ def is_left_excluded(live: Object) -> bool:
 def _excludes(live: Object) -> bool:
     """Return whether by its record fabnode has load balancers leave a node out."""
     found = read(live)
-    return found is not None and (
-        found.excluded or (found.before is not None and found.before.excluded)
-    )
+    return found is not None and any(each.excluded for each in found.chain)
 
 
 def is_locked_out(live: Object) -> bool:
@@ -230,16 +247,20 @@ def begun(live: Object, wanted: Operation) -> Operation:
     """
     found, own = read(live), is_own_cordon(live)
     known = EXCLUDED in ((live.get("metadata") or {}).get("labels") or {})
-    wanted = replace(wanted, excluded=wanted.what in _EMPTIES and not known)
+    # An operation that is over, or that this one takes the place of, can't take its label any more.
+    left = known and _excludes(live)
+    wanted = replace(wanted, excluded=left or (wanted.what in _EMPTIES and not known))
     if not is_cordoned(live):
         return wanted
     if found and found.what == wanted.what and not _taken_over(live):
         return replace(found, phase=wanted.phase)
     if not own:
         # A drain ends by lifting the cordon, but this one is not fabnode's.
-        return replace(wanted, cordons=False, excluded=wanted.excluded and wanted.what != "drain")
-    if wanted.what in {"maintain", "upgrade"}:
-        return replace(wanted, cordons=False, before=found)
+        excluded = left or (wanted.excluded and wanted.what != "drain")
+        return replace(wanted, cordons=False, excluded=excluded)
+    if found and wanted.what in {"maintain", "upgrade"}:
+        excluded = wanted.excluded and not left  # what it began within takes it
+        return replace(wanted, cordons=False, excluded=excluded, before=found.without(wanted.what))
     return found if found and wanted.what == "cordon" else wanted
 
 

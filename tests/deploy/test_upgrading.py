@@ -681,6 +681,15 @@ def test_by_the_record_of_an_older_fabnode_all_pods_leave_before_the_way_back(
     assert scene.did[-4:] == ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
 
 
+def test_an_uncordon_names_an_upgrade_within_which_something_else_began(scene: Upgraded) -> None:
+    scene.on_deploy = killed
+    scene.upgrade()
+    with draining.cordons_alone(scene.run()) as using:
+        using.cordon("n1", "maintain", "draining")
+    draining.uncordon(scene.run())
+    assert any("its upgrade is not done" in text for text in scene.texts("warning"))
+
+
 @pytest.mark.parametrize("by", ["kubectl", "fabnode"])
 def test_what_ran_before_is_gone_on_with_after_an_uncordon(scene: Upgraded, by: str) -> None:
     """Whoever lifts the cordon: pods came, so they leave before anything else is done."""

@@ -290,3 +290,53 @@ def test_an_operation_is_over_where_others_have_lifted_its_cordon() -> None:
     assert operations.interrupted(under, "maintain"), "it began under their cordon"
     assert operations.interrupted(ours, "upgrade") is None
     assert operations.interrupted(node(record=record), "maintain") is None
+
+
+UPGRADE = replace(DRAIN, what="upgrade")
+
+
+def test_three_operations_of_which_each_began_within_another_are_known_again() -> None:
+    """Such as a maintenance of a node whose upgrade was cut off, within a drain by hand."""
+    drained = recorded(EARLIER)
+    upgrading = begun(drained, UPGRADE)
+    during = patched(drained, begin_patch(drained, upgrading))
+    maintaining = begun(during, MAINTAIN)
+    within = patched(during, begin_patch(during, maintaining))
+    assert operations.interrupted(within, "maintain") == maintaining
+    assert is_own_cordon(within)
+    after = patched(within, end_patch(within, maintaining))
+    assert operations.interrupted(after, "upgrade") == upgrading
+
+
+def test_an_operation_that_begins_anew_is_recorded_once() -> None:
+    live = node()
+    for wanted in (UPGRADE, MAINTAIN, UPGRADE, MAINTAIN, UPGRADE):
+        live = patched(live, begin_patch(live, begun(live, wanted)))
+    found = read(live)
+    assert found
+    assert [each.what for each in found.chain] == ["upgrade", "maintain"]
+    live = patched(live, end_patch(live, found))
+    found = read(live)
+    assert found
+    assert (found.what, found.cordons) == ("maintain", True)
+    live = patched(live, end_patch(live, found))
+    assert not live["spec"].get("unschedulable")
+    assert not live["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("manager", ["fabnode", "kubectl-cordon", ""])
+@pytest.mark.parametrize("what", ["cordon", "drain", "maintain", "upgrade"])
+def test_what_comes_after_one_that_was_cut_off_lets_load_balancers_have_the_node_again(
+    what: operations.What, manager: str
+) -> None:
+    """Whose label it is stands in the record alone, which the next operation replaces."""
+    drain = begun(node(), of("upgrade"))
+    there = node(cordoned=bool(manager), record=drain.to_json(), manager=manager)
+    there = labelled(there, {operations.EXCLUDED: "true"})
+    live = patched(there, begin_patch(there, begun(there, of(what))), manager or "fabnode")
+    assert live["metadata"]["labels"] == {operations.EXCLUDED: "true"}
+    lifted = node(record=live["metadata"]["annotations"][NODE_OPERATION])  # by whoever did that
+    assert operations.is_left_excluded(labelled(lifted, {operations.EXCLUDED: "true"}))
+    patch = operations.uncordon_patch(live if manager != "kubectl-cordon" else lifted)
+    assert patch
+    assert patch["metadata"]["labels"] == {operations.EXCLUDED: None}
