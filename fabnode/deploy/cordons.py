@@ -78,9 +78,17 @@ class Cordons:
         self._put(name, before, operation)
         return operation, not operations.is_cordoned(before)
 
-    def record(self, name: str, operation: Operation) -> None:
-        """Record how far an operation is, before its next phase begins."""
-        self._put(name, self.live(name), operation)
+    def record(self, name: str, operation: Operation) -> Operation:
+        """
+        Record how far an operation is, before its next phase begins.
+
+        :returns: the operation as it goes on: where others have lifted the cordon under which it
+            began, the node is cordoned again, by it.
+        """
+        live = self.live(name)
+        operation = operations.held(live, operation)
+        self._put(name, live, operation)
+        return operation
 
     def open(self, name: str, operation: Operation) -> Operation:
         """Have a node that an operation cordoned take pods, and keep the operation's record."""
@@ -93,10 +101,18 @@ class Cordons:
         self.forget(name)
         return opened
 
-    def end(self, name: str, operation: Operation) -> None:
-        """End an operation: a node that it cordoned takes pods again, any other is as before."""
-        self._write(name, self.live(name), lambda live: operations.end_patch(live, operation))
+    def end(self, name: str, operation: Operation) -> bool:
+        """
+        End an operation: a node that it cordoned takes pods again, any other is as before.
+
+        :returns: whether the node takes pods, as far as that is the operation's to say: others may
+            have lifted its cordon meanwhile, and set one of theirs.
+        """
+        live = self.live(name)
+        stays = operations.is_cordoned(live) and not operations.is_own_cordon(live)
+        self._write(name, live, lambda live: operations.end_patch(live, operation))
         self.forget(name)
+        return operation.cordons and not stays
 
     def taint(self, name: str, key: str, *effects: str, value: str = "") -> None:
         """Have a node bear taints of this key, one of each effect, and no others of it."""

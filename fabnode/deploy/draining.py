@@ -125,9 +125,10 @@ class NodesInUse:
     def uncordon(self, name: str, operation: Operation) -> None:
         """End an operation: a node that it cordoned takes pods again."""
         with self.context.run.journal.step(name, UNCORDON) as log:
-            self.cordons.end(name, operation)
-            if operation.cordons:
+            if self.cordons.end(name, operation):
                 log.changed("takes pods again")
+            elif operation.cordons:
+                log.note("it was cordoned by somebody else meanwhile, and stays so")
             else:
                 log.note("it was cordoned before, and stays so")
 

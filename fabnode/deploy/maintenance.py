@@ -396,9 +396,7 @@ class _Node:
         )
 
     def _record(self, operation: Operation, phase: str) -> Operation:
-        operation = replace(operation, phase=phase)
-        self._cordons.record(self._name, operation)
-        return operation
+        return self._cordons.record(self._name, replace(operation, phase=phase))
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)

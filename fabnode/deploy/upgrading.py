@@ -79,7 +79,7 @@ class WentBackError(FabnodeError):
     concludes = True
 
     def __init__(self, node: str, cause: FabnodeError, *, takes_pods: bool) -> None:
-        pods = "and takes pods again" if takes_pods else "and stays cordoned, as it was before"
+        pods = "and takes pods again" if takes_pods else "and stays cordoned: not by this upgrade"
         again = program.task(f"upgrade --limit {node}")
         advice = f"{cause.advice}; {again} tries again" if cause.advice else f"{again} tries again"
         # First what became of the node: causes are long, and get cut.
@@ -91,13 +91,18 @@ class StuckError(FabnodeError):
     """
     A node could not be upgraded, and is unhealthy with what it ran before as well.
 
-    :param went: how far it went back, in a clause.
+    :param went: how far it went back, in a clause. :param held: it is cordoned.
     """
 
     concludes = True
 
-    def __init__(self, node: str, went: str, cause: Exception, then: Exception) -> None:
-        super().__init__(f"{went}: {then}; at first: {cause}", still_cordoned(node, UPGRADE))
+    def __init__(
+        self, node: str, went: str, cause: Exception, then: Exception, *, held: bool
+    ) -> None:
+        again, empty = (program.task(f"{task} --limit {node}") for task in (UPGRADE, "drain"))
+        on_trial = f"it takes pods: {again} goes on from here, {empty} empties it"
+        advice = still_cordoned(node, UPGRADE) if held else on_trial
+        super().__init__(f"{went}: {then}; at first: {cause}", advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,10 +508,11 @@ class _Node:
                 log.note("it runs what it ran before")
             self._forget_or_warn()
             went = "it runs what it ran before, but takes no pods"
-            self._cordons.end(self._name, operation)
+            takes_pods = self._cordons.end(self._name, operation)
         except Exception as then:
-            return StuckError(self._name, went, error, then)
-        return WentBackError(self._name, error, takes_pods=operation.cordons)
+            held = self._name in self._cordons.left
+            return StuckError(self._name, went, error, then, held=held)
+        return WentBackError(self._name, error, takes_pods=takes_pods)
 
     def _forget(self) -> None:
         forgotten = _trace("forgotten", "what it ran", (), "remove", "it is proved")
@@ -534,9 +540,7 @@ class _Node:
         )
 
     def _record(self, operation: Operation, phase: str) -> Operation:
-        operation = replace(operation, phase=phase)
-        self._cordons.record(self._name, operation)
-        return operation
+        return self._cordons.record(self._name, replace(operation, phase=phase))
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)

@@ -264,6 +264,19 @@ def begun(live: Object, wanted: Operation) -> Operation:
     return found if found and wanted.what == "cordon" else wanted
 
 
+def held(live: Object, operation: Operation) -> Operation:
+    """
+    Return an operation as it goes on with a node, which it has to keep cordoned.
+
+    Where it began under another's cordon, and that was lifted since, the cordon is its own from now
+    on: nobody else would lift it.
+    """
+    if operation.cordons or is_cordoned(live):
+        return operation
+    excluded = any(each.excluded for each in operation.chain)
+    return replace(operation, cordons=True, excluded=excluded, before=None)
+
+
 def begin_patch(live: Object, operation: Operation) -> Object | None:
     """Return the patch that cordons a node and records why, in one write; None: it is cordoned."""
     excludes = operation.excluded and EXCLUDED not in (live["metadata"].get("labels") or {})

@@ -382,6 +382,22 @@ def test_an_admins_cordon_and_a_drain_by_hand_are_left_as_they_were(scene: Maint
     assert scene.record("n2") == before
 
 
+def test_a_cordon_that_its_owner_lifts_meanwhile_is_not_left_behind(scene: Maintained) -> None:
+    """The next phase sets it again, by whom it is recorded."""
+    scene.api.nodes["n1"] = node("n1", cordoned=True, manager="kubectl-cordon")
+    scene.api.pods = [pod("a")]
+
+    def lifts(what: str) -> None:
+        if what.startswith("evict"):
+            del scene.api.nodes["n1"]["spec"]["unschedulable"]
+
+    scene.api.on_change = lifts
+    assert scene.maintain()["n1"].ok
+    assert "patch n1: rebooting, unschedulable True" in scene.api.reported
+    assert not scene.api.cordoned()
+    assert scene.record() is None
+
+
 def test_a_command_in_place_of_a_reboot(scene: Maintained) -> None:
     assert scene.maintain(command="apt-get -y upgrade")["n1"].ok
     assert scene.hosts["n1"].said == ["apt-get -y upgrade"]

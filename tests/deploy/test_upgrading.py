@@ -45,7 +45,7 @@ from fabnode.steps.checks.check import Check
 from fabnode.steps.finding import Finding
 from fabnode.util.errors import ClusterError
 from fabnode.util.wait import WaitTimeoutError
-from tests.upkeep.pods import pod
+from tests.upkeep.pods import node, pod
 
 from .nodes_in_use import DEAD, LOOPS, Scene, kubelet, with_binding
 
@@ -543,6 +543,25 @@ def test_a_node_that_is_not_well_with_what_it_ran_either_is_named(scene: Upgrade
     assert isinstance(error, StuckError)
     assert "it went back to what it ran before, but that is unhealthy too" in error.message
     assert scene.api.cordoned()
+
+
+def test_what_others_did_to_the_cordon_meanwhile_is_said(scene: Upgraded) -> None:
+    scene.api.nodes["n1"] = node("n1", cordoned=True, manager="kubectl-cordon")
+
+    def lifts(_: str) -> None:
+        del scene.api.nodes["n1"]["spec"]["unschedulable"]
+
+    scene.on_deploy = lifts
+    assert scene.upgrade()["n1"].ok
+    assert not scene.api.cordoned(), "that cordon was fabnode's: nobody else would lift it"
+
+    def takes(name: str) -> None:
+        scene.api.nodes[name] = node(name, cordoned=True, manager="kubectl-cordon")
+
+    scene.on_deploy = takes
+    assert scene.upgrade("n2")["n2"].ok
+    assert scene.api.cordoned("n2")
+    assert "it was cordoned by somebody else meanwhile, and stays so" in scene.texts("done")
 
 
 def test_an_administrators_cordon_stays(scene: Upgraded) -> None:
@@ -1054,6 +1073,20 @@ def test_a_node_on_trial_that_cannot_be_emptied_stays_as_it_is(soaking: Upgraded
     assert "could not be emptied to go back, and runs what is new" in error.message
     assert soaking.api.cordoned()
     assert "set kept n1" not in soaking.did
+
+
+def test_a_node_on_trial_that_cannot_be_cordoned_is_not_said_to_be(soaking: Upgraded) -> None:
+    def refuses(what: str) -> None:
+        if what == "patch n1: draining, unschedulable True" and soaking.runs["n1"].kubelet == NEW:
+            raise ClusterError("the API is away")
+
+    soaking.restarts, soaking.api.on_change = 1, refuses
+    error = soaking.upgrade("n1")["n1"].error
+    assert isinstance(error, StuckError)
+    assert not soaking.api.cordoned()
+    assert error.advice == (
+        "it takes pods: inv upgrade --limit n1 goes on from here, inv drain --limit n1 empties it"
+    )
 
 
 def test_a_node_that_stays_well_is_through(soaking: Upgraded) -> None:
