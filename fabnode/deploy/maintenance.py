@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ..kube import node_status
 from ..kube.heartbeats import heartbeat_age
 from ..node.machine_ids import MachineIds
-from ..remote import boot_state
+from ..remote import boot_state, machine
 from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
 from ..steps import kernel
 from ..upkeep import departures
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..journal.journal import Step
     from ..kube.client import Object
+    from ..node.machine_ids import Match
     from ..remote.boot_state import BootState
     from ..upkeep.departures import Permits
     from ..upkeep.operations import Operation
@@ -195,7 +197,7 @@ class _Node:
             coming = self._wanted.kernel or state.installed
             if not command and (why := kernel.too_old(coming, self._deployer.node)):
                 raise KernelTooOldError(f"the kernel {coming}, which is to boot, is too old: {why}")
-            live = self._its_own(state)
+            live, _ = self._its_own(state)
             if not command:
                 log.note(f"a reboot is due: {state.due}" if state.due else "no reboot is due")
         drain = self._using.preview(self._name, insisting=insisting)
@@ -243,20 +245,23 @@ class _Node:
             return self._has_run(found)
         return bool(found.boot) and state.boot != found.boot
 
-    def _its_own(self, state: BootState) -> Object:
+    def _its_own(self, state: BootState) -> tuple[Object, Match]:
         """
-        Return the Node object of a host, which is to be the node's.
+        Return the Node object of a host, which is to be the node's, and whether that is proved.
 
         Its kubelet reports machine and boot when it starts: the boot may be another one where it
-        has not started since.
+        has not started since. That tells no clone, so that such a host is asked for all its ids.
 
         :raises NotItsHostError: it is another one's.
         """
         live = self._cordons.live(self._name)
-        found = node_machine.match_of(MachineIds.of(state.machine, state.boot), live, {})
+        ids = MachineIds.of(state.machine, state.boot)
+        if node_status.not_ready(live):
+            ids = machine.read(self._deployer.host)
+        found = node_machine.match_of(ids, live, self._cordons.all_live())
         if found.kind == "other":
             raise NotItsHostError(self._name, found.why)
-        return live
+        return live, found
 
     def _soaked(self, operation: Operation) -> None:
         """See the node stay healthy with pods, and end the operation."""
@@ -277,11 +282,22 @@ class _Node:
         return bool(wanted) and operation.command == _digest(wanted)
 
     def _emptied(self, state: BootState) -> tuple[Operation, frozenset[str]]:
-        """Cordon and drain it; return what is recorded, and the pods that end by a reboot alone."""
-        self._its_own(state)
+        """
+        Cordon and drain it; return what is recorded, and the pods that end by a reboot alone.
+
+        Of a host that may be another machine, a reboot proves nothing: its pods are not among them.
+        """
+        _, found = self._its_own(state)
         self._using.preview(self._name, insisting=True)
         operation = self._using.cordon(self._name, MAINTAIN, DRAINING)
-        return operation, self._emptying.empty(reboots=not self._wanted.command)
+        unended = self._emptying.empty(reboots=not self._wanted.command)
+        if unended and found.kind != "same":
+            self._run.journal.warn(
+                f"{self._name}: its pods are not declared dead by a reboot, for its host may be"
+                f" another machine: {found.why}"
+            )
+            unended = frozenset()
+        return operation, unended
 
     def _commanded(self, state: BootState) -> tuple[Operation, BootState]:
         operation, _ = self._emptied(state)
@@ -319,7 +335,8 @@ class _Node:
                 raise RebootError(f"the host refuses to reboot: {refusal}", self._advice)
             after = self._await_boot(state.boot, log)
             log.changed(f"rebooted, kernel {after.running}")
-        if after.machine != state.machine:
+        # Without such pods the proof is enough: the Node has to tell of this very boot.
+        if unended and after.machine != state.machine:
             why = f"what answers after the reboot has the machine-id {after.machine or 'unknown'}"
             raise NotItsHostError(self._name, f"{why}, and had {state.machine or 'unknown'} before")
         self._emptying.declare_dead(unended)

@@ -69,6 +69,11 @@ class Host:
         self.on_said: Callable[[str], None] = lambda _: None
         self.other_key = False
         self.machines = [MACHINE]  # by boot, the last one for all that follow
+        self.hardware = ""
+
+    @property
+    def machine(self) -> str:
+        return self.machines[min(self.boot, len(self.machines) - 1)]
 
     def root(self, script: str, **_: Any) -> Result:
         if self.left and self.comes_back:
@@ -86,7 +91,8 @@ class Host:
             text = (
                 f"boot {BOOTS[self.boot]}\nbooted 1\nrunning {self.running}\n"
                 f"installed {self.installed}\nnow {self.now}\n"
-                f"machine {self.machines[min(self.boot, len(self.machines) - 1)]}\n{due}"
+                f"machine {self.machine}\n{due}"
+                f"ids\t{self.machine}\t{BOOTS[self.boot]}\t{self.hardware}\n"
             )
             return Result(0, text.encode(), b"")
         self.said.append(script)
@@ -115,7 +121,7 @@ class Maintained(Scene):
         self.bad: list[list[Check]] = []
         self.network: list[Check] = []
         self.reported: dict[str, str] = {}  # boots, by node, where those are not their hosts'
-        self.machine = MACHINE
+        self.machine, self.hardware = MACHINE, ""
         self.beats: dict[str, int] = {}  # when kubelets wrote their Leases last
         monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
         monkeypatch.setattr(maintenance, "_POLL", 0.01)
@@ -137,7 +143,8 @@ class Maintained(Scene):
             found = original(path)
             if found and path.startswith("/api/v1/nodes/"):
                 boot = self.reported.get(name, BOOTS[self.hosts[name].boot])
-                found["status"]["nodeInfo"] = {"bootID": boot, "machineID": self.machine}
+                ids = {"bootID": boot, "machineID": self.machine, "systemUUID": self.hardware}
+                found["status"]["nodeInfo"] = ids
             return found
 
         monkeypatch.setattr(self.api, "find", find)
@@ -692,6 +699,7 @@ def test_what_a_cut_off_reboot_leaves_of_pods_is_proved_by_the_host(dead: Dead) 
     assert host.said == ["systemctl --no-block reboot", START]
 
 
+UUID = "4c4c4544-0044-4410-8047-b4c04f4a4e32"
 START = "systemctl start --no-block -- kubelet.service"
 MENDS = "mv /var/lib/kubelet/cpu_manager_state /run && systemctl restart kubelet"
 
@@ -741,6 +749,39 @@ def test_another_machine_after_the_reboot_proves_nothing_of_pods(dead: Dead) -> 
     assert isinstance(error, NotItsHostError)
     assert f"after the reboot has the machine-id {'f' * 32}" in error.message
     assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
+
+
+def test_a_clone_in_place_of_a_dead_kubelets_host_is_not_rebooted(dead: Dead) -> None:
+    """Its pods run on where it is; what has its address is another machine of one image."""
+    dead.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+    dead.reported["n1"], dead.hardware = BOOTS[7], UUID
+    dead.hosts["n1"].hardware = UUID.replace("4", "5")
+    error = dead.maintain()["n1"].error
+    assert isinstance(error, NotItsHostError)
+    assert "both the same machine-id, as clones have" in error.message
+    assert (dead.api.reported, dead.hosts["n1"].said) == ([], [])
+
+
+def test_a_reboot_of_what_may_be_a_clone_declares_no_pod_dead(dead: Dead) -> None:
+    dead.api.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+    dead.api.nodes["n2"]["status"]["nodeInfo"] = {"machineID": MACHINE}
+    dead.reported["n1"] = BOOTS[7]
+    dead.hosts["n1"].on_said = lambda _: dead.reported.clear()
+    dead.maintain()
+    assert dead.hosts["n1"].said == ["systemctl --no-block reboot"]
+    assert [p["metadata"]["name"] for p in dead.api.pods] == ["a"]
+    assert (
+        "n1: its pods are not declared dead by a reboot, for its host may be another machine: the"
+        " Node n2 has the same machine-id, as clones have"
+    ) in dead.texts("warning")
+
+
+def test_a_host_that_has_a_machine_id_for_each_boot_is_maintained(scene: Maintained) -> None:
+    """As one without a disk has: its kubelet tells of the boot in which it is."""
+    scene.hosts["n1"].machines = [MACHINE, "f" * 32]
+    scene.api.pods = [pod("a")]
+    assert scene.maintain()["n1"].ok
+    assert not scene.api.cordoned()
 
 
 RUNS = {
