@@ -3,7 +3,7 @@ What is in flight on nodes: as their Node objects have it, and what these can't 
 
 An interrupted reset, a removal whose Node object has gone, and an upgrade whose cordon was lifted
 stand with the deployer that began them and on the host. A host is asked where this deployer knows
-nothing and its node is no use.
+nothing and its node is no use, and whether it still keeps what this deployer left there.
 """
 
 from __future__ import annotations
@@ -39,17 +39,36 @@ def status(run: Run) -> Status:
     }
     ask = [node for node in run.nodes if records.get(node.name) == ""]
     records.update(_recorded(run, ask))
-    nodes = (_with(each, records.get(each.node, "")) for each in found.nodes)
-    return replace(found, nodes=tuple(_keeping(run, each) for each in nodes))
+    nodes = [_with(each, records.get(each.node, "")) for each in found.nodes]
+    return replace(found, nodes=_keeping(run, nodes))
 
 
-def _keeping(run: Run, each: InFlight) -> InFlight:
-    """Name a set that is kept there, as this deployer knows it; while a record does, that does."""
-    text = "" if each.operation else unfinished.kept(run.config, each.node)
-    if not text:
-        return each
-    again = program.task(f"upgrade --limit {each.node}")
-    return replace(each, operation=f"unfinished: {text}: {again} goes on")
+def _keeping(run: Run, nodes: Sequence[InFlight]) -> tuple[InFlight, ...]:
+    """
+    Name sets that hosts keep, as this deployer knows them; while a record does, that does.
+
+    Another deployer may have proved that upgrade since: its host tells, where it can be asked.
+    """
+    texts = {
+        each.node: text
+        for each in nodes
+        if not each.operation and (text := unfinished.kept(run.config, each.node))
+    }
+    ask = [node for node in run.nodes if node.name in texts]
+    for name, said in _asked(run, ask, unfinished.kept_command(run.config.paths.state)).items():
+        if said == unfinished.NOT_KEPT:
+            unfinished.forget(run.config, name)
+            del texts[name]
+    return tuple(
+        replace(each, operation=f"unfinished: {texts[each.node]}: {_again(each.node)} goes on")
+        if each.node in texts
+        else each
+        for each in nodes
+    )
+
+
+def _again(node: str) -> str:
+    return program.task(f"upgrade --limit {node}")
 
 
 def _with(each: InFlight, record: str) -> InFlight:
@@ -61,17 +80,26 @@ def _with(each: InFlight, record: str) -> InFlight:
 
 def _recorded(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
     """Return what hosts have recorded, or why that is not known, in brackets."""
+    found = _asked(run, nodes, unfinished.read_command(run.config.paths.state))
+    unknown = "(its host does not say whether a reset is unfinished: {})"
+    return {
+        name: unknown.format(said.message) if isinstance(said, FabnodeError) else said
+        for name, said in found.items()
+    }
+
+
+def _asked(run: Run, nodes: Sequence[Node], command: str) -> Mapping[str, str | FabnodeError]:
+    """Return what a command prints on hosts, or why a host does not say."""
     if not nodes:
         return {}
-    command = unfinished.read_command(run.config.paths.state)
     with Access(run.passwords) as access, ThreadPoolExecutor(_PARALLEL) as pool:
 
-        def one(node: Node) -> str:
+        def one(node: Node) -> str | FabnodeError:
             try:
                 with Host(node, access) as host:
                     printed = host.root(command).stdout.decode("utf-8", "replace")
                     return unfinished.shown(printed)
             except FabnodeError as error:
-                return f"(its host does not say whether a reset is unfinished: {error.message})"
+                return error
 
         return dict(zip((node.name for node in nodes), pool.map(one, nodes), strict=True))

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ..node import layout
 from ..node.plan import Change
 from ..node.resources import Trace
 from ..upkeep.objects import line
@@ -88,6 +89,14 @@ def read_command(state: str) -> str:
         for each, kind in ((state, "directory"), (path, "regular file"))
     ]
     return f"{' && '.join(owned)} && head -c {_LONGEST} {path} || :"
+
+
+NOT_KEPT = "nothing is kept"
+
+
+def kept_command(state: str) -> str:
+    """Return the command that prints `NOT_KEPT` where a host keeps nothing of before an upgrade."""
+    return f"[ -f {layout.kept_tag(state)} ] || echo {NOT_KEPT}"
 
 
 def in_flight(node: str, text: str) -> str:

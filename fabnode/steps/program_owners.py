@@ -67,7 +67,7 @@ def unkept(facts: Facts, plan: Plan) -> Iterator[Finding]:
     _, paths = replaced(plan)
     for path in dict.fromkeys(paths):
         found = facts.path(path)
-        if found.kind == "other":
+        if found.kind in {"other", "directory"}:
             yield Finding(
                 "error",
                 f"what is at {path} can't be kept before an upgrade replaces it: it is neither a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,10 @@ class Asked(Scene):
 
     def _host(self, node: Any, _: object) -> Any:
         def root(command: str) -> SimpleNamespace:
-            assert command == unfinished.read_command("/var/lib/fabnode")
+            assert command in {
+                unfinished.read_command("/var/lib/fabnode"),
+                unfinished.kept_command("/var/lib/fabnode"),
+            }
             self.asked.append(node.name)
             said = self.said.get(node.name, "")
             if isinstance(said, Exception):
@@ -105,3 +109,37 @@ def test_a_node_of_the_same_name_in_another_cluster_has_its_own_record(scene: As
     assert unfinished.find(config, "n3") == TEXT
     unfinished.end(config, "n3")
     assert unfinished.find(config, "n3") == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("nothing is kept\n", False),
+        ("", True),
+        (UnreachableError("n1", "no answer"), True),
+    ],
+)
+def test_what_a_host_keeps_no_more_is_not_in_flight(
+    scene: Asked, said: str | Exception, *, shown: bool
+) -> None:
+    """Another deployer has finished that upgrade."""
+    config = scene.run("n1").config
+    unfinished.keep(config, "n1", "upgrade by a@b")
+    scene.said["n1"] = said
+    found = "unfinished: upgrade by a@b: inv upgrade --limit n1 goes on" if shown else ""
+    assert scene.status()["n1"] == found
+    assert scene.asked == ["n1"]
+    assert bool(unfinished.kept(config, "n1")) is shown
+
+
+def test_the_command_about_what_is_kept(tmp_path: Path) -> None:
+    def answer() -> str:
+        command = unfinished.kept_command(str(tmp_path))
+        return subprocess.run(
+            ["sh", "-c", command], capture_output=True, check=True, text=True
+        ).stdout
+
+    assert answer().strip() == unfinished.NOT_KEPT
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "tag").touch()
+    assert answer() == ""

@@ -112,13 +112,14 @@ def not_kept() -> list[Finding]:
     paths = {
         "/etc/link": PathFact("symlink", 0o777),
         "/etc/fifo": PathFact("other", 0o644),
+        "/etc/folder": PathFact("directory", 0o755),
         "/etc/open": PathFact("file", 0o646),
         "/etc/theirs": PathFact("file", 0o600, uid=1000),
         "/etc/secret": PathFact("file", 0o666),
         "/bin/program": PathFact("file", 0o777),
         "/etc/mine": PathFact("file", 0o644),
     }
-    changes = [Change(Absent(path), "remove", "") for path in list(paths)[:4]]
+    changes = [Change(Absent(path), "remove", "") for path in list(paths)[:5]]
     changes += [
         Change(RemovedUnit("a.service", "/etc/open", ""), "remove", ""),
         Change(File("/etc/secret", b"", secret=True), "update", ""),
@@ -133,11 +134,12 @@ def test_what_an_upgrade_cannot_keep_is_named_with_what_to_do() -> None:
     found = not_kept()
     assert [(f.level, f.text.partition(" kept")[0]) for f in found] == [
         ("error", "what is at /etc/fifo can't be"),
+        ("error", "what is at /etc/folder can't be"),
         ("error", "others than root may change /etc/open, so that it is not"),
         ("error", "others than root may change /etc/theirs, so that it is not"),
     ]
     assert "move it away" in found[0].fix
-    assert all("install -m" in f.fix for f in found[1:])
+    assert all("install -m" in f.fix for f in found[2:])
 
 
 def test_files_that_others_may_change_are_distinguished_from_roots() -> None:
