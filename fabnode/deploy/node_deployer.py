@@ -221,7 +221,8 @@ class NodeDeployer:
             labelled = self._settle()
             self._session.admission.tidy(self.node)
             forgot = forgets and self._forget_kept()
-            return Deployed(found, changed=labelled or bound or forgot)
+            ended = self._planner.remakes and not upgrades and self._end_reset()
+            return Deployed(found, changed=labelled or bound or forgot or ended)
         with self._journal.step(self.node.name, rbac.STEP.name, "waiting for rights"):
             self._session.guard.obtain()
             before_change()
@@ -256,6 +257,29 @@ class NodeDeployer:
             self._forget_kept()
         return Deployed(found, changed=True)
 
+    def _end_reset(self) -> bool:
+        """
+        End a reset that was cut off before it changed anything; return whether its host knew of it.
+
+        Else whatever befalls the node later, its reset is what would be advised.
+        """
+        unfinished.end(self.config, self.node.name)
+        if not self._planner.half_reset:
+            return False
+        self._session.guard.obtain()
+        trace = Trace("reset", "its record", (), timeout=_FORGET_SECONDS)
+        text = "a reset that was not done is over: it is a node"
+        self._carry_out(Change(trace, "remove", "it is a node"), text)
+        return True
+
+    def _carry_out(self, change: Change, text: str) -> None:
+        from . import host_changes
+
+        plan = Plan(self.node.name, (change,))
+        step = ready.STEP.name
+        host_changes.carry_out(self.config, self._journal, self.host, plan, step, text)
+        self._planner.touched = True
+
     def _forget_kept(self) -> bool:
         """
         Forget what ran before an upgrade: the node is Ready, and nothing is left to change.
@@ -263,18 +287,13 @@ class NodeDeployer:
         A later upgrade would go back to it, over all releases that came since. Return whether it
         was: not while that upgrade is on the record, which goes on with it.
         """
-        from . import host_changes
-
         name = self.node.name
         self._session.guard.obtain()
         if not self._planner.joins or self._session.nodes.upgrades(name, now=True):
             return False
         trace = Trace("forgotten", "what ran before an upgrade", (), timeout=_FORGET_SECONDS)
         change = Change(trace, "remove", "it runs what is configured")
-        text = "what it ran before an upgrade is forgotten"
-        plan, journal = Plan(name, (change,)), self._journal
-        host_changes.carry_out(self.config, journal, self.host, plan, ready.STEP.name, text)
-        self._planner.touched = True
+        self._carry_out(change, "what it ran before an upgrade is forgotten")
         unfinished.forget(self.config, name)
         return True
 

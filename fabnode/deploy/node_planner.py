@@ -145,6 +145,11 @@ class NodePlanner:
         return kept_set.read_tag(found.content or b"")
 
     @property
+    def half_reset(self) -> bool:
+        """Whether the host has the record of a reset that is not done, by the last probe."""
+        return self.facts.path(layout.reset_record(self.config.paths.state)).kind == "file"
+
+    @property
     def completes(self) -> bool:
         """Whether the run carries out all steps: nothing of a node is left to other runs."""
         return set(self._all_steps) <= set(self.steps)

@@ -50,7 +50,7 @@ def watchlist(
     """
     writable: list[str] = []
     text: list[str] = [layout.kept_tag(config.paths.state)]
-    opaque: list[str] = [layout.KUBELET_KUBECONFIG]
+    opaque: list[str] = [layout.KUBELET_KUBECONFIG, layout.reset_record(config.paths.state)]
     folders: list[str] = []
     units: list[str] = []
     sysctls: list[str] = []

@@ -117,6 +117,11 @@ def certificate_files(*, authority: bool) -> frozenset[str]:
     return frozenset({BOOTSTRAP_KUBECONFIG, *({CA, PROXY_KUBECONFIG} if authority else ())})
 
 
+def reset_record(state: str) -> str:
+    """Return the file that tells of a reset which is not done (`apply/reset.sh`)."""
+    return f"{state}/resetting"
+
+
 def kept_tag(state: str) -> str:
     """Return the file that tells which upgrade kept what a host ran before (`apply/kept.sh`)."""
     return f"{state}/kept/tag"

@@ -296,6 +296,7 @@ TraceKind = Literal[
     "kept",
     "set kept",
     "forgotten",
+    "reset",
 ]
 
 

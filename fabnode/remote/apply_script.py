@@ -69,6 +69,7 @@ _TRACES: Mapping[TraceKind, str] = {
     "kept": "keep_set",
     "set kept": "restore_kept",
     "forgotten": "forget_kept",
+    "reset": "end_reset",
 }
 
 

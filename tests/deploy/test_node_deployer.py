@@ -34,6 +34,7 @@ from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions
 from fabnode.remote import apply as apply_module
+from fabnode.remote import apply_script
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
@@ -358,6 +359,33 @@ def test_a_reset_that_was_cut_off_is_over_once_its_host_is_a_node(
     assert node.deploy()
     assert bool(unfinished.find(node.config, "n1")) == (not whole)
     assert node.machine.remakes == whole
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_reset_that_changed_nothing_is_over_on_a_node_of_which_nothing_differs(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: bool
+) -> None:
+    """It was cut off, or refused, right after its record; nothing is left for a deployment."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    node = scene(steps=NODE_STEPS)
+    node.deploy()
+    unfinished.begin(node.config, "n1", "reset by a@b since 2026-11-30 08:00:00 UTC")
+    path = layout.reset_record(node.config.paths.state)
+    if recorded:
+        node.machine.put(path)
+
+    def carry_out(*args: Any) -> None:
+        (change,) = args[3].changes
+        assert apply_script.actions(args[3], ".gz").script.count("end_reset") == 1
+        node.reported.append(f"host: {change.kind}, {args[5]}")
+        node.machine.lose(path)
+
+    monkeypatch.setattr(host_changes, "carry_out", carry_out)
+    assert node.deploy() is recorded
+    assert unfinished.find(node.config, "n1") == ""
+    said = "host: reset, a reset that was not done is over: it is a node"
+    assert (said in node.reported) is recorded
+    assert node.deploy() is False
 
 
 def test_an_upgrade_forgets_what_ran_before_by_itself(left_over: Callable[..., Scene]) -> None:
