@@ -12,7 +12,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 SCRIPTS = .ci bench fabnode findings lab tests
 
 .PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-trouble test-chaos vm-test conformance coverage
-.PHONY: test-pythons attacks bench bench-commits bench-scale bench-start bench-thousand bench-uplink bench-upgrade findings
+.PHONY: test-pythons attacks bench bench-commits bench-nodes bench-scale bench-start bench-thousand bench-uplink bench-upgrade findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -94,6 +94,9 @@ bench-commits: bootstrap-demo .venv/runtime  ## this checkout and commit BEFORE=
 
 bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hosts
 	.venv/bin/python -m bench.scale
+
+bench-nodes: bootstrap-demo .venv/runtime  ## a deployment of three beside 5,000 other Nodes
+	.venv/bin/python -m bench.nodes $(OTHERS)
 
 bench-thousand: .venv/dev  ## a hundred to a thousand simulated hosts, here or beside commit BEFORE=…
 	.venv/bin/python -m bench.thousand $(if $(BEFORE),--before $(BEFORE)) $(HOSTS)

@@ -45,7 +45,7 @@ def _channels(bench: BenchLab, limit: str) -> str:
     bench.measure(
         [sys.executable, "-m", "bench.counted", str(out), "plan", "--json", "--limit", limit]
     )
-    counts: dict[str, int] = json.loads(Path(out).read_text())
+    counts: dict[str, int] = json.loads(Path(out).read_text())["channels"]
     return ", ".join(
         f"{count} ({sum(n == count for n in counts.values())} hosts)"
         for count in sorted(set(counts.values()))
