@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..releases import compatibility
+from ..util.object_lists import PAGE, cheaper_listed, listed
 from ..util.words import counted
 from . import calico_families, calico_health, calico_ipam, calico_manifest, calico_pools, daemonset
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
@@ -33,6 +34,7 @@ _POOLS_PATH = "/apis/crd.projectcalico.org/v1/ippools"
 ENDPOINT = "kubernetes-services-endpoint"
 _ENDPOINT_PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{ENDPOINT}"
 _HOST_VARIABLE = "KUBERNETES_SERVICE_HOST"
+_OF_NODES, _CONTROLLING = f"k8s-app={DAEMONSET}", f"k8s-app={CONTROLLERS}"
 _OURS = f"k8s-app in ({DAEMONSET},{CONTROLLERS})"
 _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
@@ -195,7 +197,7 @@ class Calico:
         of_nodes = [item for item in changed if item["metadata"]["name"] == DAEMONSET]
         if not of_nodes or not (live := api.find(_DAEMONSET_PATH)):
             return None
-        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        pods = listed(api, _PODS_PATH, labelSelector=_OF_NODES)["items"]
         return calico_health.rollout(live, of_nodes[0], pods)
 
     def turn(self, rollout: Rollout, minors: Collection[int]) -> Turn:
@@ -217,7 +219,7 @@ class Calico:
         """Return by node the path of a calico-node that is not of the DaemonSet's template."""
         if not self.runs_on_nodes or not (live := api.find(_DAEMONSET_PATH)):
             return {}
-        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        pods = _pods(api, live, nodes, _OF_NODES)
         found = daemonset.older(live, pods)
         return {n: f"{_PODS_PATH}/{name}" for n, name in found.items() if n in nodes}
 
@@ -254,15 +256,15 @@ class Calico:
         controllers = api.find(_CONTROLLERS_PATH)
         if not self.runs_on_nodes:
             return calico_health.not_ready(None, (), controllers, ())
-        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
-        return calico_health.not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
+        live = api.find(_DAEMONSET_PATH)
+        return calico_health.not_ready(live, _pods(api, live, nodes, _OURS), controllers, nodes)
 
     def is_stuck(self, api: Reader, nodes: Collection[str]) -> bool:
         """Return whether what is not ready of calico-node on these nodes fails to start."""
         if not self.runs_on_nodes:
             return False
-        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
-        return calico_health.nothing_moves(api.find(_DAEMONSET_PATH), pods, nodes)
+        live = api.find(_DAEMONSET_PATH)
+        return calico_health.nothing_moves(live, _pods(api, live, nodes, _OF_NODES), nodes)
 
     def outdated(self, api: Reader, nodes: Collection[Object]) -> tuple[str, ...]:
         """
@@ -273,7 +275,8 @@ class Calico:
         """
         if not self.runs_on_nodes:
             return ()
-        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        names = [str(node["metadata"]["name"]) for node in nodes]
+        pods = _pods(api, api.find(_DAEMONSET_PATH), names, _OF_NODES) if names else []
         return tuple(
             f"{_PODS_PATH}/{name}"
             for node in nodes
@@ -288,7 +291,7 @@ class Calico:
         """Return what of Calico is not ready on other nodes, and so is not waited for."""
         if not self.runs_on_nodes:
             return ""
-        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
+        pods = api.get(_PODS_PATH, labelSelector=_CONTROLLING)["items"]
         return calico_health.elsewhere(pods, api.find(_CONTROLLERS_PATH), nodes) or ""
 
     def followed(self, api: Reader) -> tuple[Object, ...]:
@@ -335,7 +338,7 @@ class Calico:
 
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why Calico is not ready on these nodes."""
-        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
+        pods = listed(api, _PODS_PATH, labelSelector=_OURS)["items"]
         events = api.get(_EVENTS_PATH, fieldSelector="type=Warning")["items"]
         if not self.runs_on_nodes:
             return calico_health.diagnose(None, pods, events, ())
@@ -344,6 +347,26 @@ class Calico:
     def running(self, nodes: Collection[str]) -> str:
         """Return its parts."""
         return f"{DAEMONSET} on {counted(len(nodes), 'node')}, {CONTROLLERS}"
+
+
+def _pods(
+    api: Reader, daemonset: Object | None, nodes: Collection[str], selector: str
+) -> list[Object]:
+    """
+    Return pods of Calico: those of these nodes at least, and its controllers where they are meant.
+
+    :param daemonset: calico-node's. :param selector: `_OURS` or `_OF_NODES`.
+    """
+    status = (daemonset or {}).get("status") or {}
+    everywhere = int(status.get("desiredNumberScheduled") or 0)
+    if everywhere <= PAGE or cheaper_listed(len(nodes), everywhere):
+        found: list[Object] = listed(api, _PODS_PATH, labelSelector=selector)["items"]
+        return found
+    queries = [{"labelSelector": _CONTROLLING}] if selector == _OURS else []
+    queries += [
+        {"labelSelector": _OF_NODES, "fieldSelector": f"spec.nodeName={node}"} for node in nodes
+    ]
+    return [pod for query in queries for pod in api.get(_PODS_PATH, **query)["items"]]
 
 
 def _pools(api: Reader) -> list[Object]:

@@ -64,7 +64,7 @@ class Cordons:
 
     def all_live(self) -> dict[str, Object]:
         """Return all Node objects as they are now, by name."""
-        items = self._api.get(node_status.NODES)["items"]
+        items = node_status.all_nodes(self._api)
         return {str(item["metadata"]["name"]): item for item in items}
 
     def begin(self, name: str, wanted: Operation) -> tuple[Operation, bool]:

@@ -15,6 +15,7 @@ from ..kube.watch import Watch
 from ..steps.checks import schedulability
 from ..upkeep.objects import full_name
 from ..util import program
+from ..util.object_lists import lean
 from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
 from . import node_metadata
 
@@ -43,7 +44,7 @@ class Nodes:
         self._config = config
         self._api = api
         self._snapshot = snapshot
-        self._watch = Watch(api, node_status.NODES)
+        self._watch = Watch(api, node_status.NODES, lean)
         self._lock = threading.Lock()
         self._machine_ids: dict[str, str] = {}  # seen in this run, by node
         self._seen: dict[str, dict[str, None]] = {}  # nodes, by what they were seen with
@@ -62,7 +63,7 @@ class Nodes:
 
     def current(self) -> dict[str, Object]:
         """Return the Node objects as they are now, by name."""
-        return {o["metadata"]["name"]: o for o in self._api.get(node_status.NODES)["items"]}
+        return {o["metadata"]["name"]: o for o in node_status.all_nodes(self._api)}
 
     def settled(self, names: Collection[str]) -> dict[str, Object]:
         """Return the Node objects once Kubernetes has taken its own passing taints off these."""

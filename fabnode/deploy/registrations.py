@@ -27,7 +27,7 @@ def registrations(api: Api, known: Collection[str]) -> tuple[Registration, ...]:
     :param known: names of the configuration's nodes.
     :raises ApiError: this account may not list nodes.
     """
-    found = api.get(node_status.NODES)["items"]
+    found = node_status.all_nodes(api)
     days = permitted(lambda: proxy_binding.removed(proxy_binding.read(api))) or {}
     made = [_registration(live, known, days) for live in found]
     return tuple(sorted(made, key=lambda node: node.name))
@@ -50,7 +50,7 @@ def left(api: Api, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
     :raises ApiError: this account may not list nodes.
     """
-    there = {str(live["metadata"]["name"]) for live in api.get(node_status.NODES)["items"]}
+    there = {str(live["metadata"]["name"]) for live in node_status.all_nodes(api)}
     bound = permitted(lambda: proxy_binding.users(proxy_binding.read(api))) or frozenset()
     found = {
         name: (

@@ -25,7 +25,7 @@ from ..steps.checks.health_endpoints import KUBELET_HEALTH, PROXY_HEALTH, PROXY_
 from ..steps.checks.node_services import BALANCER, READY
 from ..steps.checks.service_addresses import DNS
 from ..upkeep import operations
-from ..util import program
+from ..util import object_lists, program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.loopback import BALANCER_ADDRESS, BALANCER_PORT
 from ..util.own_names import PROBE_NAMESPACE
@@ -55,7 +55,7 @@ def heartbeat_ages(
     session: ClusterSession, names: Sequence[str], live: Mapping[str, Object]
 ) -> dict[str, float]:
     """Return the seconds since heartbeats of nodes, where many are looked at; others are asked."""
-    if not heartbeats.cheaper_listed(len(names), len(live)):
+    if not object_lists.cheaper_listed(len(names), len(live)):
         return {}
     return heartbeats.heartbeat_ages(session.api, names, live, _api_time(session))
 

@@ -350,6 +350,10 @@ class Api:
             headers = connections.headers.copy()
             if body is not None:
                 headers["Content-Type"] = kind
+            if not stream:
+                # As client-go does. An apiserver compresses answers of more than 128 kB (k8s.io/
+                # apiserver, responsewriters), a list of Nodes to a twentieth.
+                headers["Accept-Encoding"] = "gzip"
             try:
                 answer = connections.pool.request(
                     method,

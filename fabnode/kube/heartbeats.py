@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ..util.object_lists import listed
 from .client import ApiError
 from .node_status import LEASES, conditions
 
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from .client import Api, Object
-
-_PAGE = 500  # Leases; client-go's own lists have pages of so many
-_WORTH = 10  # requests that a page costs as much as, for both sides
 
 
 def heartbeat_age(api: Api, live: Object, now: float) -> float:
@@ -28,11 +26,6 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     return _age(live, api.find(f"{LEASES}/{live['metadata']['name']}"), now)
 
 
-def cheaper_listed(asked: int, nodes: int) -> bool:
-    """Return whether a list of all Leases costs less than to ask for those of so many nodes."""
-    return asked > _WORTH * max(1, -(-nodes // _PAGE))
-
-
 def heartbeat_ages(
     api: Api, names: Collection[str], live: Mapping[str, Object], now: float
 ) -> dict[str, float]:
@@ -42,22 +35,10 @@ def heartbeat_ages(
     :param names: of nodes to look at. :param live: all Node objects.
     """
     try:
-        leases = {lease["metadata"]["name"]: lease for lease in _all(api)}
+        leases = {lease["metadata"]["name"]: lease for lease in listed(api, LEASES)["items"]}
     except ApiError:  # no right to list, or a list that grew too old
         return {}
     return {name: _age(live[name], leases.get(name), now) for name in names if name in live}
-
-
-def _all(api: Api) -> list[Object]:
-    found: list[Object] = []
-    following = ""
-    while True:
-        more = {"continue": following} if following else {}
-        page = api.get(LEASES, limit=str(_PAGE), **more)
-        found += page.get("items") or ()
-        following = str((page.get("metadata") or {}).get("continue") or "")
-        if not following:
-            return found
 
 
 def _age(live: Object, lease: Object | None, now: float) -> float:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..releases.version import Release
 from ..releases.version_change import Versions
+from ..util.object_lists import lean, listed
 
 if TYPE_CHECKING:
-    from .client import Object
+    from .client import Api, Object
 
 NODES = "/api/v1/nodes"
 NOT_SINCE = "it has not reported since its kubelet was restarted"
@@ -21,6 +22,12 @@ _NO_NETWORK = re.compile(r"(container )?runtime network not ready: NetworkReady=
 _KUBELET = re.compile(r"v?(\d+\.\d+\.\d+)", re.ASCII)
 _RUNTIME = re.compile(r"([a-z]{1,20})://v?(\d+\.\d+\.\d+)", re.ASCII)
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
+
+
+def all_nodes(api: Api) -> list[Object]:
+    """Return all Node objects of the cluster, lean. Raises ApiError where the account may not."""
+    found: list[Object] = listed(api, NODES, lean)["items"]
+    return found
 
 
 def not_ready(node: Object, since: float = 0.0) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from ..util.object_lists import listed
 from ..util.wait import WaitTimeoutError
 from .client import Api, ApiError, ApiWrongError, Object
 
@@ -26,11 +27,14 @@ class Watch:
 
     `until` waits for a condition over them. When the API refuses or stays unavailable, the
     waiters get that error raised.
+
+    :param keep: makes of each object what is kept of it.
     """
 
-    def __init__(self, api: Api, path: str) -> None:
+    def __init__(self, api: Api, path: str, keep: Callable[[Object], Object] | None = None) -> None:
         self._api = api
         self._path = path
+        self._keep = keep
         self._objects: dict[str, Object] = {}
         self._changed = threading.Condition()
         self._listed = False
@@ -106,7 +110,7 @@ class Watch:
                 self._changed.notify_all()
 
     def _list(self) -> str:
-        answer = self._api.get(self._path)
+        answer = listed(self._api, self._path, self._keep)
         items = answer.get("items") or []
         if not all(_name(item) for item in items) or not _version(answer):
             raise ApiWrongError(f"the API's answer for {self._path} is not a list of objects")
@@ -147,7 +151,7 @@ class Watch:
             if kind == "DELETED":
                 self._objects.pop(name, None)
             else:
-                self._objects[name] = item
+                self._objects[name] = self._keep(item) if self._keep else item
             self._changed.notify_all()
         if kind != "DELETED":
             self._notify(item)

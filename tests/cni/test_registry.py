@@ -133,6 +133,35 @@ def test_the_wait_goes_by_what_the_network_reads() -> None:
     assert missing == "calico-node is not ready on n1"
     assert [path.rpartition("/")[2] for path in asked] == [
         "calico-kube-controllers",
-        "pods",
         "calico-node",
+        "pods",
     ]
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "asked", "queries"),
+    [
+        (500, 3, 1),  # one page has all
+        (5000, 3, 1 + 3),  # a request for each node, and one for the controllers
+        (5000, 101, 1),  # more than ten pages are worth
+    ],
+)
+def test_few_nodes_of_a_large_cluster_are_asked_for_one_by_one(
+    everywhere: int, asked: int, queries: int
+) -> None:
+    selectors: list[dict[str, str]] = []
+
+    class Api(Silent):
+        def get(self, path: str, **query: str) -> dict[str, Any]:
+            if path.endswith("/pods"):
+                selectors.append(query)
+            return {"items": []}
+
+        def find(self, path: str) -> dict[str, Any] | None:
+            return {"metadata": {}, "status": {"desiredNumberScheduled": everywhere}}
+
+    nodes = [f"n{number}" for number in range(asked)]
+    assert network(make_config()).not_ready(Api(), nodes)
+    assert len(selectors) == queries
+    by_node = [query["fieldSelector"] for query in selectors if "fieldSelector" in query]
+    assert by_node == ([f"spec.nodeName={node}" for node in nodes] if queries > 1 else [])

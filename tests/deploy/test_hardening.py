@@ -246,7 +246,7 @@ class Cluster:
         self._names = names or Bindings(live=False)
         self.refuses = False
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str, **_query: str) -> dict[str, Any]:
         assert path == "/api/v1/nodes"
         if self.refuses:
             raise ApiError(403, "Forbidden", "nodes is forbidden")

@@ -281,7 +281,7 @@ class Cluster:
         self._nodes = nodes
         self._names = names
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str, **_query: str) -> dict[str, Any]:
         assert path == "/api/v1/nodes"
         return {"items": [{"metadata": {"name": name}} for name in self._nodes]}
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fabnode.kube.client import ApiError
-from fabnode.kube.heartbeats import cheaper_listed, heartbeat_age, heartbeat_ages
+from fabnode.kube.heartbeats import heartbeat_age, heartbeat_ages
+from fabnode.util.object_lists import cheaper_listed
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 NOON = 1795435200.0  # 2026-11-23T12:00:00Z
