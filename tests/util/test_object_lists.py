@@ -47,14 +47,14 @@ def test_a_small_collection_is_one_request(count: int) -> None:
 
 def test_an_answer_that_is_no_list_is_an_empty_one() -> None:
     class Empty:
-        def get(self, _path: str, **_query: str) -> dict[str, Any]:
+        def get(self, path: str, **query: str) -> dict[str, Any]:
             return {"metadata": None, "items": None}
 
     assert listed(Empty(), "/x")["items"] == []
 
 
 def test_nodes_are_kept_without_their_images() -> None:
-    node = {
+    node: dict[str, Any] = {
         "metadata": {"name": "n1", "managedFields": [{"manager": "kubectl-cordon"}]},
         "spec": {"unschedulable": True},
         "status": {"images": [{"names": ["a"]}], "nodeInfo": {"machineID": "x"}},
