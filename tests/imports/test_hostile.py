@@ -27,6 +27,8 @@ SECRET = "hunter2"
 NAMES = st.sampled_from(
     [
         *sorted({*kubespray.RULES, *kubeasz.RULES}),
+        *("kube_service_addresses", "kube_pods_subnet", "kube_service_addresses_ipv6"),
+        *("kube_pods_subnet_ipv6", "ipv4_stack", "ipv6_stack", "ip", "ip6"),
         *("ansible_host", "ansible_user", "ansible_port", "ip", "ansible_ssh_common_args"),
         *("enable_nodelocaldns", "nodelocaldns_ip", "skydns_server", "dns_domain", "cluster_name"),
         *("loadbalancer_apiserver", "kube_apiserver_port", "kube_network_plugin", "k8s_nodename"),

@@ -154,8 +154,8 @@ def test_what_kubespray_does_where_nothing_is_set(tmp_path: Path) -> None:
         ("kubelet_max_pods: 0", "kubelet.max_pods", "can't be used"),
         ("kubelet_config_extra_args: {maxPodz: 5}", "kubelet.config", "maxPodz"),
         ("node_taints: [x]", "taints", "taints are written as"),
-        ("kube_service_addresses: fd00::/108", "cluster.service_cidr", "IPv6"),
-        ("ipv6_stack: true", "", "docs/ipv6.md"),
+        ("kube_service_addresses: fd00::/108", "cluster.pod_cidr", "of IPv4, and service_cidr"),
+        ("kube_service_addresses: 10.233.0.0/33", "cluster.service_cidr", "no network"),
         (
             "loadbalancer_apiserver: {address: 10.233.0.9, port: 8443}",
             "cluster.apiserver",
@@ -227,7 +227,7 @@ def test_names_and_addresses_that_do_not_fit(tmp_path: Path) -> None:
     assert "shares a name or an address" in open_["nodes[x]"]
     assert "for pods or Services" in open_["nodes[y]"]
     assert "no name of a node" in open_["nodes[-z]"]
-    assert "no address" in open_["nodes[v6]"]
+    assert "Services are of IPv4 alone" in open_["nodes[v6].ip"]
     assert unmarked(text_of(found)) <= {"nodes[v6].address"}
 
 

@@ -59,17 +59,16 @@ def run(
     named = first_hosts.named_hosts(hosts, hosts_file)
     parts = first_configuration.offered_artifacts(artifacts, target)
     access, ca_pem = _access(kubeconfig, facts, target.parent)
-    found = outcome.of(facts, access, named)
-    rows = first_hosts.with_addresses(found.hosts)
+    found = outcome.of(facts, access, named, looked_up=first_hosts.with_addresses)
     text = starter.write(
         first_configuration.with_artifacts(found.findings, parts, target),
-        rows,
+        found.hosts,
         command=program.task("config.import"),
         example=program.task("config.example"),
     )
     written = [] if dry_run else first_configuration.write_new(target, text, ca_pem)
     if as_json:
-        document = _document(facts, found.report, rows, written)
+        document = _document(facts, found.report, found.hosts, written)
         app.print_json({**document, "configuration": text})
         return
     if dry_run:

@@ -6,14 +6,17 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..validators import is_host, is_ipv4, is_ipv6
+from ...util.families import FAMILY_NAMES, family_of
+from ..validators import is_address, is_host, is_ipv4, is_scoped
 from . import forms
 from .facts import Machine, Open, Taken
 from .survey import Rule, Survey
 from .values import Kind, Place, Value, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
+
+    from ...util.families import Family
 
 _USER = ("ansible_user", "ansible_ssh_user")
 _PORT = ("ansible_port", "ansible_ssh_port")
@@ -21,6 +24,7 @@ _KEY = ("ansible_ssh_private_key_file", "ansible_private_key_file")
 _HOST = ("ansible_host", "ansible_ssh_host")
 _PASSWORD = ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")
 _SUDO = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
+_IPS: Mapping[Family, str] = {4: "ip", 6: "ip6"}
 _ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
 _RULES = {
     _USER: Rule("ssh.user", forms.text),
@@ -28,7 +32,9 @@ _RULES = {
     _KEY: Rule("ssh.keys", lambda value: [forms.text(value)]),
 }
 _BY_SSH = {"ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh"}
-_JUMP = re.compile(r"(?:[^\s@]+@)?[A-Za-z0-9.-]+(?::\d{1,5})?", re.ASCII)
+_JUMP = re.compile(
+    r"(?:[^\s@]+@)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+(?:%[\w.-]+)?\])(?::\d{1,5})?", re.ASCII
+)
 # What ssh would expand itself is no path of ours.
 _FILE_OF_KEYS = re.compile(r"[/~][^%$]*")
 _PASSED_OVER = re.compile(
@@ -65,17 +71,29 @@ REASONS = (
         " always checked",
     ),
     (r"ansible_.*", "it is Ansible's own"),
-    (r"access_ip", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
+    (r"access_ip6?", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
+    (r"ip6?", "an address of a family that Services have not, or of no worker"),
 )
 """Why variables of Ansible's own have no counterpart."""
 
 
-def machines(survey: Survey, workers: dict[str, Place], control: dict[str, Place]) -> list[Machine]:
-    """Return workers and the other hosts of the control plane, and note how they are reached."""
+def machines(
+    survey: Survey,
+    workers: dict[str, Place],
+    control: dict[str, Place],
+    families: Collection[Family] = FAMILY_NAMES,
+) -> list[Machine]:
+    """
+    Return workers and the other hosts of the control plane, and note how they are reached.
+
+    :param families: that nodes have addresses of.
+    """
     for host in survey.workers or [""]:
         for noted in _connection(survey, host):
             survey.note(host, noted)
-    found = [_machine(survey, host, place, host in control) for host, place in workers.items()]
+    found = [
+        _machine(survey, host, place, host in control, families) for host, place in workers.items()
+    ]
     found += [
         Machine(host, place, host, control=True, worker=False)
         for host, place in control.items()
@@ -185,23 +203,34 @@ def _through(command: str) -> str:
     return found if _JUMP.fullmatch(found) else ""
 
 
-def _machine(survey: Survey, host: str, place: Place, control: bool) -> Machine:
+def _machine(
+    survey: Survey, host: str, place: Place, control: bool, families: Collection[Family]
+) -> Machine:
     doubts = []
     address = host
     if found := survey.first(host, *_HOST):
         name, value = found
         text = text_of(value)
-        if value.odd is Kind.PLAIN and is_host(text) and not is_ipv6(text):
+        if value.odd is Kind.PLAIN and (is_host(text) or is_scoped(text)):
             address = text
         else:
             doubts.append(f"{name} ({value.place}) is not evaluated, or no address.")
-    ip = None
-    if found := survey.first(host, "ip"):
-        name, value = found
-        if value.odd is Kind.PLAIN and is_ipv4(text_of(value)):
-            ip = text_of(value)
+    own: dict[Family, str] = {}
+    for family, wanted in _IPS.items():
+        given = survey.value(host, wanted)
+        if given is None or given.empty or family not in families:
+            continue
+        survey.ledger.use(survey.raw(host, wanted))
+        text = text_of(given)
+        if given.odd is not Kind.PLAIN or not is_address(text):
+            doubts.append(f"{wanted} ({given.place}) is no address, or not evaluated.")
+        elif (its := family_of(text)) in own:
+            doubts.append(f"{wanted} ({given.place}) is a second {FAMILY_NAMES[its]} address.")
         else:
-            doubts.append(f"{name} ({value.place}) is no IPv4 address, or not evaluated.")
+            own[its] = text
+    if own and 4 in set(families) - own.keys() and is_ipv4(address):
+        own = {4: address, **own}  # the order that kubespray hands to kubelets
+    ip = ",".join(own.values()) or None
     taken, left = survey.own[host]
     return Machine(
         host,
@@ -215,9 +244,14 @@ def _machine(survey: Survey, host: str, place: Place, control: bool) -> Machine:
     )
 
 
-def address_of(survey_of: dict[str, Value], host: str) -> str:
-    """Return where a host that is no worker is reached: ip, access_ip, ansible_host or its name."""
-    for name in ("access_ip", "ip", *_HOST):
+def address_of(survey_of: Mapping[str, Value], host: str, first: Family = 4) -> str:
+    """
+    Return where a host that is no worker is reached: ip, access_ip, ansible_host or its name.
+
+    :param first: the family that is looked for first.
+    """
+    names = ["access_ip", "ip", "access_ip6", "ip6"]
+    for name in (*(names if first == 4 else [*names[2:], *names[:2]]), *_HOST):
         value = survey_of.get(name)
         if value and value.odd is Kind.PLAIN and is_host(text_of(value)):
             return text_of(value)

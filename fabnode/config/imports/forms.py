@@ -6,10 +6,13 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...util.families import families_of, first_of_family, in_url
 from .survey import UnfitError
 from .values import text_of, truth_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .values import Value
 
 # With what k0s and k3s append, or the revision of a package of Kubernetes' own (1.31.1-1.1).
@@ -40,36 +43,52 @@ def release(value: Value) -> str:
     return found[1]
 
 
-def network(value: Value) -> str:
-    """Return the IPv4 network of one or two, as it is to be written: from its first address."""
-    found = [part.strip() for part in text(value).split(",")]
-    four = [part for part in found if ":" not in part]
-    if not four:
-        raise UnfitError(
-            "it is an IPv6 network, and the import takes IPv4: write it by hand (docs/ipv6.md)"
-        )
+def networks(value: Value) -> str:
+    """Return a network, or one of each family, as `a,b`; each written from its first address."""
     try:
-        return str(ipaddress.IPv4Network(four[0], strict=False))
-    except ValueError:
-        raise UnfitError("it is no IPv4 network such as 10.68.0.0/16") from None
+        found = [str(ipaddress.ip_network(each, strict=False)) for each in _listed(value)]
+    except ValueError as error:
+        if isinstance(error, UnfitError):
+            raise
+        raise UnfitError("it is no network such as 10.68.0.0/16 or fd00:10:68::/108") from None
+    if not found:
+        raise UnfitError("it names no network")
+    return joined(found)
 
 
-def address(value: Value) -> str:
-    """Return an IPv4 address."""
-    found = text(value)
+def joined(found: Sequence[str]) -> str:
+    """Return networks as one value. Raises UnfitError: there are two of one family."""
+    if len(families_of(found)) < len(found):
+        raise UnfitError("it has two networks of one family")
+    return ",".join(found)
+
+
+def addresses(value: Value) -> str:
+    """Return an address, or the first of each family, as `a,b`."""
     try:
-        return str(ipaddress.IPv4Address(found))
-    except ValueError:
-        raise UnfitError("it is no IPv4 address") from None
+        found = [str(ipaddress.ip_address(each)) for each in _listed(value)]
+    except ValueError as error:
+        if isinstance(error, UnfitError):
+            raise
+        raise UnfitError("it is no address") from None
+    if not found:
+        raise UnfitError("it names no address")
+    return ",".join(first_of_family(found, each) for each in families_of(found))
 
 
-def nth_address(cidr: str, number: int) -> str:
-    """Return the address of this number in a network. Raises UnfitError: it has none."""
+def nth_address(networks_: str, number: int) -> str:
+    """Return the address of this number in the first network. Raises UnfitError: it has none."""
+    first = networks_.partition(",")[0]
     try:
-        found = ipaddress.IPv4Network(cidr)[number]
+        found = ipaddress.ip_network(first)[number]
     except (ValueError, IndexError):
-        raise UnfitError(f"{cidr} has no address of the number {number}") from None
+        raise UnfitError(f"{first} has no address of the number {number}") from None
     return str(found)
+
+
+def url(host: str, port: str) -> str:
+    """Return an apiserver's URL."""
+    return f"https://{in_url(host)}:{port}"
 
 
 def domain(value: Value) -> str:

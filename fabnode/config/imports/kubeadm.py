@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...util.problems import ConfigError, Problem
 from .. import reserved_fields
 from ..starter import Network
+from ..validators import is_ipv6
 from . import forms, tree, yaml_values
 from .facts import Facts, Ledger, Taken
 from .survey import Reasons, Rule, UnfitError
@@ -40,8 +41,8 @@ _OWN = {"apiVersion", "kind", "clusterDNS"}  # of a kubelet's configuration: not
 RULES: Mapping[str, Rule] = {
     "clusterName": Rule("cluster.name", forms.text),
     "kubernetesVersion": Rule("cluster.version", forms.release),
-    "networking.serviceSubnet": Rule("cluster.service_cidr", forms.network),
-    "networking.podSubnet": Rule("cluster.pod_cidr", forms.network),
+    "networking.serviceSubnet": Rule("cluster.service_cidr", forms.networks),
+    "networking.podSubnet": Rule("cluster.pod_cidr", forms.networks),
     "networking.dnsDomain": Rule("cluster.dns_domain", forms.domain),
 }
 KUBELET_RULES: Mapping[str, Rule] = {
@@ -202,17 +203,6 @@ def _cluster(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
             ledger.leave_open(f"cluster.{key}", f"{name} is not there")
     _dns(parts, ledger)
     _apiserver(parts, ledger)
-    for found in list(ledger.taken):
-        if found.name.endswith("Subnet") and found.place and _two(parts, found.name):
-            why = (
-                f"networking.{found.name} has IPv6 as well, and the import takes what is of IPv4:"
-                " add the other family (docs/ipv6.md)"
-            )
-            ledger.leave_open("", why)
-
-
-def _two(parts: Sequence[tuple[str, Value]], name: str) -> bool:
-    return any("," in text_of(part.at("networking", name)) for _, part in parts)
 
 
 def _dns(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
@@ -220,8 +210,8 @@ def _dns(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
         servers = part.at("clusterDNS") if kind == "KubeletConfiguration" else None
         if servers and servers.items:
             ledger.use(servers)
-            rule = Rule("cluster.dns_address", forms.address)
-            tree.note(ledger, tree.one(servers.items[0], rule, "clusterDNS"))
+            rule = Rule("cluster.dns_address", forms.addresses)
+            tree.note(ledger, tree.one(servers, rule, "clusterDNS"))
             return
     services = next((str(t.value) for t in ledger.taken if t.key == "cluster.service_cidr"), "")
     try:
@@ -240,9 +230,8 @@ def _apiserver(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
                 if value.odd is not Kind.PLAIN:
                     ledger.leave_open(key, "controlPlaneEndpoint is not evaluated", value)
                     return
-                host = text_of(value).removeprefix("https://")
-                port = "" if ":" in host else f":{_PORT}"
-                ledger.take(key, f"https://{host}{port}", value, "controlPlaneEndpoint")
+                url = _endpoint(text_of(value).removeprefix("https://"))
+                ledger.take(key, url, value, "controlPlaneEndpoint")
                 return
     doubt = "the first of the control plane, which nodes would depend on."
     for path in (("localAPIEndpoint",), ("api",)):
@@ -250,7 +239,7 @@ def _apiserver(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
             value = part.at(*path, "advertiseAddress")
             if value and not value.empty and value.odd is Kind.PLAIN:
                 port = text_of(part.at(*path, "bindPort")) or _PORT
-                url = f"https://{text_of(value)}:{port}"
+                url = forms.url(text_of(value), port)
                 ledger.take(key, url, value, "advertiseAddress", doubt)
                 return
     for _, part in parts:
@@ -259,10 +248,17 @@ def _apiserver(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
             address = each.at("advertiseAddress")
             if address and text_of(address):
                 port = text_of(each.at("bindPort")) or _PORT
-                url = f"https://{text_of(address)}:{port}"
+                url = forms.url(text_of(address), port)
                 ledger.take(key, url, address, "advertiseAddress", doubt)
                 return
     ledger.leave_open(key, "controlPlaneEndpoint is not there; name what the nodes reach")
+
+
+def _endpoint(text: str) -> str:
+    """Return the URL of a `controlPlaneEndpoint`: a host, or a host and a port."""
+    if is_ipv6(text) or (":" not in text) or text.endswith("]"):
+        return forms.url(text, _PORT) if not text.endswith("]") else f"https://{text}:{_PORT}"
+    return f"https://{text}"
 
 
 def _skips_proxy(parts: Sequence[tuple[str, Value]]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..starter import Network
-from ..validators import is_ipv4
+from ..validators import is_address
 from . import connection, forms
 from .control_plane import take_first_apiserver
 from .facts import Facts, Machine, Open, Taken
@@ -58,8 +58,8 @@ def _sandbox(value: Value) -> str:
 
 RULES: Mapping[str, Rule] = {
     "K8S_VER": Rule("cluster.version", forms.release),
-    "SERVICE_CIDR": Rule("cluster.service_cidr", forms.network),
-    "CLUSTER_CIDR": Rule("cluster.pod_cidr", forms.network),
+    "SERVICE_CIDR": Rule("cluster.service_cidr", forms.networks),
+    "CLUSTER_CIDR": Rule("cluster.pod_cidr", forms.networks),
     "CLUSTER_DNS_DOMAIN": Rule("cluster.dns_domain", forms.domain),
     "CLUSTER_NAME": Rule("cluster.name", forms.text),
     "CONTAINER_RUNTIME": Rule("runtime.name", _runtime),
@@ -172,7 +172,7 @@ def _dns(survey: Survey) -> None:
             ledger.assume(key, _NODE_LOCAL_DNS, TOOL)
         return
     service = survey.common("CLUSTER_DNS_SVC_IP")
-    if service and is_ipv4(text_of(service)):
+    if service and is_address(text_of(service)):
         ledger.take(key, text_of(service), service, "CLUSTER_DNS_SVC_IP")
         return
     services = next((str(t.value) for t in ledger.taken if t.key == "cluster.service_cidr"), "")
@@ -200,8 +200,9 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
         port = text_of(variables.get("EX_APISERVER_PORT")) or "8443"
         if address:
             doubt = "the balancer for clients outside; nodes of kubeasz go by one of their own."
-            url = f"https://{address}:{port}"
-            ledger.taken.append(Taken(key, url, place, "EX_APISERVER_VIP", doubt))
+            ledger.taken.append(
+                Taken(key, forms.url(address, port), place, "EX_APISERVER_VIP", doubt)
+            )
             return
     if not control:
         ledger.leave_open(key, "there is no kube_master")
@@ -210,7 +211,7 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     take_first_apiserver(
         ledger,
         first,
-        f"https://{first[0]}:{text_of(survey.common('SECURE_PORT')) or _PORT}",
+        forms.url(first[0], text_of(survey.common("SECURE_PORT")) or _PORT),
         several=len(control) > 1,
         local_balancer="kubeasz's nodes go by a balancer of their own on 127.0.0.1",
     )

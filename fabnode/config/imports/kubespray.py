@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...util.families import Family, families_of, in_url, split_values
 from ..starter import Network
-from . import connection, forms
+from . import connection, forms, kubespray_networks
 from .control_plane import take_first_apiserver
 from .facts import Facts, Taken
 from .inventory import Inventory, Layer
@@ -19,7 +20,6 @@ CONTROL = ("kube_control_plane", "kube-master", "kube_master")
 ABOVE = ("k8s_cluster", "k8s-cluster")
 
 # Of roles/kubespray_defaults: where an inventory says nothing.
-_SERVICES, _PODS = "10.233.0.0/18", "10.233.64.0/18"
 _NODE_LOCAL_DNS = "169.254.25.10"
 _DNS_NUMBER = 3
 _PORT = 6443
@@ -79,8 +79,6 @@ def _itself(url: str, prefix: str) -> bool:
 
 RULES: Mapping[str, Rule] = {
     "kube_version": Rule("cluster.version", forms.release),
-    "kube_service_addresses": Rule("cluster.service_cidr", forms.network),
-    "kube_pods_subnet": Rule("cluster.pod_cidr", forms.network),
     "containerd_registries_mirrors": Rule("images.registries", mirrors),
     "bin_dir": Rule("paths.programs", forms.path),
     "container_manager": Rule("runtime.name", _runtime),
@@ -130,18 +128,14 @@ _RUNTIME = "containerd's configuration is fabnode's: runtime, images.registries 
 _PROXY = (
     "fabnode sets no proxies: hosts' own, or a drop-in of containerd's (docs/settings.md, Proxies)"
 )
-_SIX = "the import takes what is of IPv4; docs/ipv6.md says what to add for the other family"
 
 REASONS: Reasons = (
-    (
-        r"kube_(service_addresses|pods_subnet|network_node_prefix)_ipv6|.*ipv6.*|enable_dual.*|ipv4_stack",
-        _SIX,
-    ),
+    *kubespray_networks.REASONS,
     (r"(https?_proxy|no_proxy|additional_no_proxy|skip_http_proxy.*|.*_proxy_cert.*)", _PROXY),
     (r"no_proxy_exclude_workers", _PROXY),
     (
         r"(calico|canal|cilium|flannel|kube_ovn|kube_router|weave|macvlan|multus|typha|global_as)"
-        r".*|kube_network_plugin_multus|kube_network_node_prefix|peer_with_router|nat_outgoing.*"
+        r".*|kube_network_plugin_multus|kube_network_node_prefix(_ipv6)?|peer_with_router|nat_outgoing.*"
         r"|custom_cni.*|cni_.*|peers|enable_nat.*|enable_network_policy",
         _NETWORK,
     ),
@@ -214,16 +208,18 @@ def facts(inventory: Inventory) -> Facts:
     workers, control = inventory.members(*WORKERS), inventory.members(*CONTROL)
     groups = [name for name in (*WORKERS, *ABOVE) if name in inventory.groups]
     survey = Survey(inventory, list(workers), groups)
+    families = kubespray_networks.families(survey)
     _bastion(inventory, survey)
     survey.apply(_rules(survey))
-    _defaults(survey)
+    kubespray_networks.take(survey, families)
+    families = families_of(split_values(_known(survey, "cluster.service_cidr"))) or families
+    _version(survey)
     _domain(survey)
     _dns(survey)
-    _apiserver(survey, control)
+    _apiserver(survey, control, families)
     network = _network(survey)
     own_proxy = _kube_proxy(survey)
-    _second_family(survey)
-    machines = connection.machines(survey, workers, control)
+    machines = connection.machines(survey, workers, control, families)
     survey.finish(REASONS)
     return survey.facts(
         TOOL,
@@ -257,10 +253,7 @@ def _known(survey: Survey, key: str) -> str:
     return next((str(each.value) for each in survey.ledger.taken if each.key == key), "")
 
 
-def _defaults(survey: Survey) -> None:
-    for key, value in (("cluster.service_cidr", _SERVICES), ("cluster.pod_cidr", _PODS)):
-        if not survey.ledger.has(key):
-            survey.ledger.assume(key, value, TOOL, "the inventory does not say.")
+def _version(survey: Survey) -> None:
     if not survey.ledger.has("cluster.version"):
         why = "the inventory names no kube_version; each release of kubespray has its own default"
         survey.ledger.leave_open("cluster.version", why)
@@ -284,6 +277,8 @@ def _dns(survey: Survey) -> None:
             ledger.take(key, text_of(address), address, "nodelocaldns_ip")
         else:
             doubt = "" if local else "the inventory does not say whether nodes have a DNS cache."
+            if _is_of_ipv6(survey):
+                doubt = "pods of IPv6 alone get no answer from an address of IPv4."
             ledger.assume(key, _NODE_LOCAL_DNS, TOOL, doubt)
         return
     manual = text_of(survey.common("dns_mode")) == "manual"
@@ -305,7 +300,11 @@ def _dns(survey: Survey) -> None:
         ledger.assume(key, address_of_service, TOOL, doubt)
 
 
-def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
+def _is_of_ipv6(survey: Survey) -> bool:
+    return families_of(split_values(_known(survey, "cluster.service_cidr"))) == (6,)
+
+
+def _apiserver(survey: Survey, control: dict[str, Place], families: Sequence[Family]) -> None:
     key, ledger = "cluster.apiserver", survey.ledger
     port_value = survey.common("kube_apiserver_port")
     port = text_of(port_value) or str(_PORT)
@@ -313,7 +312,7 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     if balancer and balancer.odd is Kind.PLAIN and balancer.keys:
         domain = survey.common("apiserver_loadbalancer_domain_name")
         host = text_of(domain) or text_of(balancer.at("address"))
-        url = f"https://{host}:{text_of(balancer.at('port')) or port}"
+        url = forms.url(host, text_of(balancer.at("port")) or port)
         name = "apiserver_loadbalancer_domain_name" if text_of(domain) else "loadbalancer_apiserver"
         ledger.take(key, url, domain if domain and text_of(domain) else balancer, name)
         ledger.use(balancer)
@@ -322,11 +321,11 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
         ledger.leave_open(key, "the inventory names no control plane")
         return
     first = next(iter(control.items()))
-    host = connection.address_of(survey.inventory.variables(first[0]), first[0])
+    host = connection.address_of(survey.inventory.variables(first[0]), first[0], families[0])
     take_first_apiserver(
         ledger,
         first,
-        f"https://{host}:{port}",
+        forms.url(host, port),
         several=len(control) > 1,
         local_balancer="kubespray's nodes go by a balancer of their own on localhost",
     )
@@ -353,17 +352,6 @@ def _kube_proxy(survey: Survey) -> bool:
     return True
 
 
-def _second_family(survey: Survey) -> None:
-    for name in ("ipv6_stack", "enable_dual_stack_networks"):
-        value = survey.common(name)
-        if value and truth_of(value, default=False):
-            why = (
-                f"{name}: the cluster has IPv6 as well, and the import takes what is of IPv4: add"
-                " the other family (docs/ipv6.md)"
-            )
-            survey.ledger.leave_open("", why, value, name)
-
-
 def _bastion(inventory: Inventory, survey: Survey) -> None:
     """A host in the group `bastion` is the jump host of all others."""
     for host, place in inventory.members("bastion").items():
@@ -373,7 +361,7 @@ def _bastion(inventory: Inventory, survey: Survey) -> None:
         own = inventory.of_hosts.get(host, {}).get(Layer.HOST_IN_FILE, {})
         for name in ("ansible_user", "ansible_ssh_user", "ansible_port", "ansible_host"):
             survey.ledger.use(own.get(name))
-        address = connection.address_of(variables, host)
+        address = in_url(connection.address_of(variables, host))
         gateway = f"{user}@{address}" if user else address
         gateway += f":{port}" if port and port != "22" else ""
         for worker in survey.workers or [""]:

@@ -6,28 +6,30 @@ What the configuration would refuse is not written: it is left open, with the re
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from ...util.families import split_values
 from ...util.merging import merge_deep
 from ...util.problems import InvalidValueError
 from .. import fields, starter
+from ..host_addresses import host_addresses
 from ..host_list import Host
 from ..schema import OVERRIDDEN, FileShape, NodeEntry, overrides
 from ..starter import Findings, Known, Missing
-from ..validators import is_ipv4
+from ..validators import is_address, is_ipv6
 from . import settle
 from .facts import Facts, Machine, Open, Taken, Without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
@@ -62,11 +64,18 @@ class Outcome:
     report: Report
 
 
-def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
+def of(
+    facts: Facts,
+    access: Access,
+    hosts: Sequence[Host] = (),
+    *,
+    looked_up: Callable[[Sequence[Host]], list[Host]] = list,
+) -> Outcome:
     """
     Return what comes of facts.
 
     :param hosts: named beside them, for sources without hosts.
+    :param looked_up: adds what addresses of hosts' names are known.
     """
     machines = [machine for machine in facts.machines if machine.worker]
     common, own = _shared([machine for machine in machines if not machine.control] or machines)
@@ -95,7 +104,7 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
         settings={key: fact for key, fact in settings.items() if key != "calico.enabled"},
         remarks=tuple(_remark(each) for each in left if not _stands(each, cluster, settings)),
     )
-    findings, rows = settle.settled(findings, _without_twins(rows, cluster))
+    findings, rows = settle.settled(findings, looked_up(_without_twins(rows, cluster)))
     written = _in_force(taken, findings)
     for machine, row in zip(machines, rows, strict=False):
         if row.left_out:
@@ -253,7 +262,9 @@ def _host(machine: Machine, own: Sequence[Taken]) -> Host:
     name = machine.name
     if why := _invalid(_NAME, name):
         lower = name.lower().replace("_", "-")
-        if _invalid(_NAME, lower):
+        if is_ipv6(name):
+            left_out = f"{name} ({machine.place}) is an IPv6 address, and no name of a node."
+        elif _invalid(_NAME, lower):
             left_out = f"{name} ({machine.place}) is no name of a node: it {why}."
         else:
             doubts.append(f"{name} ({machine.place}) is no name of a node; {lower} may be it.")
@@ -271,10 +282,11 @@ def _host(machine: Machine, own: Sequence[Taken]) -> Host:
         name,
         machine.address,
         machine.ip if machine.ip != machine.address else None,
-        why=f"{machine.address} is a name.",
+        why="" if is_address(machine.address) else f"{machine.address} is a name.",
         settings=settings,
         doubts=tuple(doubts),
         left_out=left_out,
+        seen=(machine.address,) if machine.ip and is_address(machine.address) else (),
     )
 
 
@@ -318,7 +330,7 @@ def _without_twins(rows: Sequence[Host], cluster: Mapping[str, starter.Fact]) ->
     seen: dict[str, Host] = {}
     made = []
     for host in rows:
-        words = {host.name, host.address, host.ip or host.address}
+        words = {host.name, host.address, *_ips(host)}
         other = next((seen[word.lower()] for word in words if word.lower() in seen), None)
         if other and not host.left_out:
             why = f"{host.name} shares a name or an address with {other.name}."
@@ -333,15 +345,18 @@ def _without_twins(rows: Sequence[Host], cluster: Mapping[str, starter.Fact]) ->
 
 
 def _network_of(host: Host, cluster: Mapping[str, starter.Fact]) -> str:
+    own = [ip_address(each) for each in (host.address, *_ips(host)) if is_address(each)]
     for key in ("service_cidr", "pod_cidr"):
         fact = cluster.get(key)
-        if not isinstance(fact, Known):
-            continue
-        for text in (host.address, host.ip or ""):
-            network = ipaddress.IPv4Network(fact.value)
-            if is_ipv4(text) and ipaddress.IPv4Address(text) in network:
-                return str(network)
+        for text in split_values(str(fact.value)) if isinstance(fact, Known) else ():
+            network = ip_network(text)
+            if any(address in network for address in own):
+                return text
     return ""
+
+
+def _ips(host: Host) -> tuple[str, ...]:
+    return split_values(host.ip or "")
 
 
 def _in_force(taken: Sequence[Taken], findings: Findings) -> list[Taken]:
@@ -372,12 +387,15 @@ def _decisions(findings: Findings, left: Sequence[Open], hosts: Sequence[Host]) 
     if findings.own_kube_proxy:
         why = "the cluster runs kube-proxy by a DaemonSet; the file names both ways"
         found.append(Open("kube_proxy", why))
+    families = starter.service_families(findings.cluster["service_cidr"])
     for host in hosts:
         found += [Open(f"nodes[{host.name}]", doubt.rstrip(".")) for doubt in host.doubts]
         if host.left_out:
             found.append(Open(f"nodes[{host.name}]", f"left out: {host.left_out.rstrip('.')}"))
-        elif host.needs_ip and not host.ip and not host.seen:
-            found.append(Open(f"nodes[{host.name}].ip", host.why.rstrip(".")))
+        else:
+            ip = host_addresses(host, families)
+            whys = filter(None, (ip.why, ip.left_out))
+            found += [Open(f"nodes[{host.name}].ip", why.rstrip(".")) for why in whys]
     if all(host.left_out for host in hosts):
         found.append(Open("nodes", "no worker is left" if hosts else "no hosts were named"))
     return tuple(dict.fromkeys(found))

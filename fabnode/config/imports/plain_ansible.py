@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...util.problems import ConfigError, Problem
@@ -34,7 +35,7 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
         ("kube_version", "kubernetes_version", "k8s_version", "k8s_release", "kubernetes_release"),
     ),
     "service_cidr": (
-        forms.network,
+        forms.networks,
         (
             *("service_cidr", "services_cidr", "service_subnet", "svc_cidr", "service_network"),
             *("k8s_service_cidr", "kubernetes_service_cidr", "kube_service_cidr"),
@@ -46,7 +47,7 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
         ),
     ),
     "pod_cidr": (
-        forms.network,
+        forms.networks,
         (
             *("pod_cidr", "pods_cidr", "pod_network_cidr", "pod_subnet", "pod_network"),
             *("k8s_pod_cidr", "k8s_pod_network_cidr", "kubernetes_pod_cidr", "kube_pod_cidr"),
@@ -55,10 +56,11 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
         ),
     ),
     "dns_address": (
-        forms.address,
+        forms.addresses,
         ("cluster_dns_ip", "dns_service_ip", "cluster_dns", "kube_dns_ip", "coredns_ip"),
     ),
 }
+_OF_IPV6 = ("_ipv6", "_v6", "6")  # what such a variable's second one ends with
 _BY_NAME = "taken by its name: what these playbooks make of it is not known here"
 _HERE = {"localhost", "127.0.0.1"}
 _NO_CONTROL = (
@@ -122,13 +124,28 @@ def _take_first(
             continue
         first = name
         try:
-            if value.odd is not Kind.PLAIN:
-                raise UnfitError("it is not evaluated, or not read")
-            ledger.take(key, form(value), value, name, _BY_NAME)
+            _take(survey, key, form, name, value)
         except UnfitError as error:
             ledger.leave_open(key, f"{name}: {error}", value, name)
     if not first:
         ledger.leave_open(key, _NOT_NAMED)
+
+
+def _take(survey: Survey, key: str, form: Callable[[Value], Any], name: str, value: Value) -> None:
+    """Take a variable, with the one of IPv6 that has its name and more. Raises UnfitError."""
+    if value.odd is not Kind.PLAIN:
+        raise UnfitError("it is not evaluated, or not read")
+    found = form(value)
+    for ending in _OF_IPV6:
+        six = survey.common(f"{name}{ending}")
+        if ":" not in found and six and not six.empty and six.odd is Kind.PLAIN:
+            of = (*(value.of or (value,)), *(six.of or (six,)))
+            both = f"{found},{form(six)}"
+            survey.ledger.take(
+                key, both, replace(value, of=of), f"{name}, {name}{ending}", _BY_NAME
+            )
+            return
+    survey.ledger.take(key, found, value, name, _BY_NAME)
 
 
 def _called(pattern: re.Pattern[str], inventory: Inventory) -> list[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...util.families import Family, families_of, split_values
 from .. import loader, starter
 from ..host_list import Host
 from ..starter import Findings, Known, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ...util.problems import Problem
 
@@ -20,9 +22,11 @@ _FILL = {
     "version": "1.36.0",
     "apiserver": "https://api.invalid",
     "ca": "ca.pem",
-    "service_cidr": "198.18.0.0/24",
-    "pod_cidr": "198.19.0.0/16",
     "dns_address": "169.254.20.10",
+}
+_NETWORKS: Mapping[str, Mapping[Family, str]] = {
+    "service_cidr": {4: "198.18.0.0/24", 6: "2001:db8:ffff:1::/112"},
+    "pod_cidr": {4: "198.19.0.0/16", 6: "2001:db8:ffff:2::/56"},
 }
 _ANYBODY = Host("any", "203.0.113.1")
 
@@ -45,21 +49,34 @@ def settled(findings: Findings, hosts: Sequence[Host]) -> tuple[Findings, list[H
 
 def _problems(findings: Findings, hosts: Sequence[Host]) -> list[Problem]:
     filled = replace(findings, cluster=_filled(findings.cluster), kubeconfig="kubeconfig")
-    named = [replace(host, ip=host.ip or _ip(host, n)) for n, host in enumerate(hosts)]
-    rows = [host for host in named if not host.left_out] or [_ANYBODY]
-    return loader.problems_of(starter.write(filled, rows, command="", example=""))
+    rows = [host for host in hosts if not host.left_out] or [_ANYBODY]
+    named = [_addressed(host, number) for number, host in enumerate(rows)]
+    return loader.problems_of(starter.write(filled, named, command="", example=""))
 
 
-def _ip(host: Host, number: int) -> str | None:
-    """Return an address that nobody has, for a host whose own is not known."""
-    return f"203.0.{113 + number // 250 % 100}.{number % 250 + 2}" if host.needs_ip else None
+def _addressed(host: Host, number: int) -> Host:
+    """Return a host with addresses that nobody has, for families that none is known of."""
+    four = f"203.0.{113 + number // 250 % 100}.{number % 250 + 2}"
+    fill = {4: four, 6: f"2001:db8:ffff:3::{number + 2:x}"}
+    known = families_of(host.seen)
+    return replace(
+        host, seen=(*host.seen, *(each for family, each in fill.items() if family not in known))
+    )
 
 
 def _filled(cluster: Mapping[str, starter.Fact]) -> dict[str, starter.Fact]:
-    return {
+    found = {
         key: Known(_FILL[key], "") if isinstance(fact, Missing) and key in _FILL else fact
         for key, fact in cluster.items()
     }
+    facts = (cluster[key] for key in _NETWORKS)
+    known = [each for fact in facts if isinstance(fact, Known) for each in split_values(fact.value)]
+    for key, values in _NETWORKS.items():
+        if isinstance(found[key], Missing):
+            found[key] = Known(
+                ",".join(values[family] for family in families_of(known) or (4,)), ""
+            )
+    return found
 
 
 def _without(

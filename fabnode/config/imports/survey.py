@@ -139,7 +139,7 @@ class Survey:
         if value.empty:
             self.ledger.drop(name, value, "it is empty")
             return
-        made = self._made(rule, value, name)
+        made = self.made(rule, value, name)
         if made is None:
             self.ledger.drop(name, value, DEFAULT)
         elif isinstance(made, Open):
@@ -154,7 +154,7 @@ class Survey:
         if value.empty:
             self.ledger.drop(name, raw, "it is empty")
             return
-        made = self._made(rule, value, name)
+        made = self.made(rule, value, name)
         if made is None:
             self.ledger.drop(name, raw, DEFAULT)
             return
@@ -172,7 +172,8 @@ class Survey:
         else:
             left.append(what)
 
-    def _made(self, rule: Rule, value: Value, name: str) -> Any:
+    def made(self, rule: Rule, value: Value, name: str) -> Any:
+        """Return what a rule makes of a value, or an Open."""
         if (odd := value.odd) is not Kind.PLAIN:
             return Open(rule.key, f"{name} {_ODD[odd]}", value.place, name)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,34 @@ def test_standard_input_and_hosts_of_an_option(
     run("-", kubeconfig="admin.kubeconfig", hosts="n1 192.0.2.11")
     config = load(tmp_path / "config/cluster.yml")
     assert [node.name for node in config.nodes] == ["n1"]
+
+
+@pytest.mark.parametrize(
+    ("known", "lacking"),
+    [
+        (["10.3.0.2", "fd00:3::2"], ""),
+        (["10.3.0.2"], "IPv6 address of w.example"),
+        ([], "IPv4 address of w.example"),
+    ],
+)
+def test_names_are_looked_up_before_anything_is_missed(
+    known: list[str],
+    lacking: str,
+    run: Import,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = [(None, None, None, "", (address, 0)) for address in known]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    hosts = HOSTS.replace("w ansible_host=192.0.2.2", "w ansible_host=w.example")
+    (tmp_path / "hosts").write_text(f"{hosts}ipv6_stack=true\n")
+    run("hosts", kubeconfig="admin.kubeconfig")
+    shown = capsys.readouterr().out
+    assert ("nodes[w].ip" in shown) == bool(lacking)
+    assert lacking in shown
+    if not lacking:
+        assert load(tmp_path / "config/cluster.yml").nodes[0].ips == ("10.3.0.2", "fd00:3::2")
 
 
 def test_options_that_fit_nothing(run: Import) -> None:
