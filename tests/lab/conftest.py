@@ -4,7 +4,7 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
 goes, or one for each of pytest-xdist's workers. What needs other hosts or another release has a
-lab of its own: `NAMEd`, `NAMEf`, `NAMEh`, `NAMEo`, `NAMEs` or `NAMEx`.
+lab of its own, called by a letter more, as each fixture says: `NAMEd`, `NAMEs`, …
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ ORDER = (
     "test_older_nodes",
     "test_other_hosts",
     "test_several_apiservers",
+    "test_several_apiservers_ipv6",
     "test_first_configuration",
     "test_families",
     "test_joining",
@@ -149,6 +150,14 @@ def several_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     face = ("--control-planes", "3")
     scratch = tmp_path_factory.mktemp("several")
     with _standing("s", scratch, "--nodes", str(len(NODES)), *face) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def several_ipv6_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three hosts and three apiservers, all of IPv6 alone."""
+    face = ("--nodes", str(len(NODES)), "--control-planes", "3", "--family", "ipv6")
+    with _standing("z", tmp_path_factory.mktemp("several-ipv6"), *face) as it:
         yield it
 
 

@@ -11,6 +11,8 @@ from fabnode.pki.certificates import read
 from fabnode.util.families import Family, family_of, in_url
 
 from .harness import NODES, eventually
+from .test_calico_forms import fresh
+from .test_proxy_modes import can
 from .test_relay import moved, warnings
 from .workload import NAMESPACE, Workload
 
@@ -152,6 +154,41 @@ def test_services_are_served_to_pods_and_hosts(joined: Lab, work: Workload) -> N
         wait_for_host(joined, "n1", f"http://{in_url(at)}:{port}/")
 
 
+# How to see on a host, without asking fabnode, what kube-proxy has written for IPv6.
+OF_IPV6 = {
+    "nftables": "nft list table ip6 kube-proxy | grep -c service-ips",
+    "ipvs": "ip -6 -o addr show dev kube-ipvs0 | grep -c inet6",
+    "iptables": "ip6tables-save -t nat | grep -c ^:KUBE-SVC-",
+}
+
+
+@pytest.mark.parametrize("mode", ["nftables", "ipvs"])
+def test_kube_proxys_other_modes_serve_each_family(joined: Lab, work: Workload, mode: str) -> None:
+    if mode == "ipvs" and not can(joined, "ipvs"):
+        pytest.skip("the machine's kernel has no ip_vs")
+    made = service(joined, work)
+    port, containers = made["ports"][0]["nodePort"], work.containers()
+    config = joined.config({"n2": {"kube_proxy": {"mode": mode}}})
+    try:
+        done = joined.deploy(config=config)
+        assert done.results == {"n1": "unchanged", "n2": "changed", "n3": "unchanged"}
+        assert joined.on("n2", "curl -s http://127.0.0.1:10249/proxyMode") == mode
+        eventually(lambda: int(joined.on("n2", OF_IPV6[mode], code=None).strip() or 0) > 0)
+        for at in made["clusterIPs"]:
+            url = f"http://{in_url(at)}/"
+            wait_for_pod(work, "n2", url)
+            wait_for_host(joined, "n2", url)
+        for at in node_ips(joined, "n2"):
+            wait_for_host(joined, "n1", f"http://{in_url(at)}:{port}/")
+        eventually(lambda: joined.on("n2", OF_IPV6["iptables"], code=None).strip() == "0")
+        checks = joined.inv("verify", "--json", config=config).document["checks"]
+        assert all(check["ok"] for check in checks)
+    finally:
+        joined.restore()
+    assert work.containers() == containers
+    assert joined.on("n2", OF_IPV6[mode], code=None).strip() in {"", "0"}
+
+
 def policy(name: str, *rules: dict[str, Any]) -> str:
     spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": list(rules)}
     kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
@@ -252,3 +289,21 @@ def test_parts_go_from_host_to_host_by_ipv6_where_nodes_have_that_first(joined: 
     assert passed > sent, moved(done)
     assert not any("does not reach" in text for text in warnings(done))
     joined.restore()
+
+
+def test_pods_reach_each_other_by_bgp_in_each_family(joined: Lab) -> None:
+    """All in one network, so that nothing needs a tunnel. The cluster is another one after it."""
+    made = fresh(joined, {"backend": "bird", "encapsulation": "Never"}, len(NODES))
+    done = made.deploy()
+    assert done.results == dict.fromkeys(NODES, "changed")
+    assert all(check["ok"] for check in done.document["checks"])
+    pods = Workload(joined)
+    pods.start()
+    for by in families(joined):
+        wait_for_answers(pods, by, EVERYTHING)
+        show = {4: "ip route show proto bird", 6: "ip -6 route show proto bird"}[by]
+        routes = joined.on("n1", show)
+        for node in ("n2", "n3"):
+            (own,) = (at for at in node_ips(joined, node) if family_of(at) == by)
+            assert f"via {own} dev host0" in routes
+    assert joined.on("n1", "ls /sys/class/net | grep -E 'vxlan|tunl' || true") == ""

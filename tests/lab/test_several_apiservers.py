@@ -3,94 +3,32 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fabnode.node import layout as on_host
 from fabnode.node.conventions import BALANCER_SERVICE
-from lab import processes
 
+from .apiservers import (
+    ask,
+    balancers,
+    change_the_list,
+    deploy_while_the_first_dies,
+    join_without_the_first,
+    leave_the_first_that_hangs,
+    outlive_the_first_two,
+    ready,
+    take_the_list_that_is_suggested,
+)
 from .harness import NODES, eventually
 from .workload import NAMESPACE, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .harness import Lab
 
 pytestmark = pytest.mark.sites
-
-FIRST, SECOND = "kube-apiserver", "kube-apiserver-2"  # the third is the controllers'
-COUNT = 3
-UP = ("up", "--nodes", str(len(NODES)), "--control-planes", str(COUNT))
-NOTICED = 30.0  # seconds until a balancer leaves an apiserver that hangs; by its settings 16
-LONGER_THAN_GRACE = 50.0  # seconds; a node whose kubelet does not report for 40 s is not Ready
-
-
-def kill(lab: Lab, name: str) -> None:
-    """End an apiserver as by pulling its plug; its sockets are closed by the kernel."""
-    pid = processes.find(lab.layout.record(name))
-    assert pid
-    processes.send(pid, signal.SIGKILL)
-
-
-@contextmanager
-def without(lab: Lab, *names: str) -> Iterator[None]:
-    """Be without these apiservers, and with all of them again after that."""
-    for name in names:
-        kill(lab, name)
-    try:
-        yield
-    finally:
-        lab.lab(*UP)
-
-
-def ask(lab: Lab, *words: str) -> str:
-    """Run kubectl by way of the third apiserver."""
-    return lab.kubectl(f"--server={lab.layout.apiservers(COUNT)[-1]}", *words)
-
-
-def ready(lab: Lab) -> dict[str, tuple[str, str]]:
-    """Return status and last change of each node's Ready."""
-    items = json.loads(ask(lab, "get", "nodes", "-o", "json"))["items"]
-    found = {}
-    for node in items:
-        (it,) = (c for c in node["status"]["conditions"] if c["type"] == "Ready")
-        found[node["metadata"]["name"]] = (it["status"], it["lastTransitionTime"])
-    return found
-
-
-def balancers(lab: Lab) -> dict[str, str]:
-    return {n: lab.on(n, f"systemctl is-active {BALANCER_SERVICE} || :").strip() for n in NODES}
-
-
-class Requests:
-    """Requests of a host to a Service, twice a second. `failed`: those without an answer."""
-
-    def __init__(self, lab: Lab, host: str, url: str) -> None:
-        self.sent, self.failed = 0, 0
-        self._lab, self._host, self._url = lab, host, url
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._send, daemon=True)
-
-    def _send(self) -> None:
-        while not self._over.wait(0.5):
-            self.sent += 1
-            answer = self._lab.on(self._host, f"curl -s -m 10 {self._url}", code=None)
-            self.failed += answer.strip() not in NODES
-
-    def __enter__(self) -> Requests:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(30)
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +42,7 @@ def bare(several_lab: Lab) -> Lab:
 @pytest.fixture(scope="module")
 def joined(bare: Lab) -> Lab:
     """Three nodes that joined while the apiserver of the deployer's kubeconfig was dead."""
-    with without(bare, FIRST):
-        done = bare.deploy()
-        assert done.results == dict.fromkeys(NODES, "changed")
-        assert "going on with" in done.err
-        found = bare.plan("--exit-code")
-        assert found["empty"]
-        texts = [f["text"] for node in found["nodes"] for f in node["findings"]]
-        assert len([t for t in texts if t.startswith("it can't use one of the apiservers")]) == 3
-        assert {status for status, _ in ready(bare).values()} == {"True"}
+    join_without_the_first(bare)
     return bare
 
 
@@ -153,81 +83,20 @@ def test_a_renewal_leaves_the_name_in_the_kubelets_kubeconfig(joined: Lab) -> No
 
 
 def test_another_apiserver_dies_during_a_deployment(joined: Lab) -> None:
-    changed = joined.config(kubelet={"max_pods": 77})
-    running = joined.begin("deploy-nodes", "--json", config=changed)
-    try:
-        assert running.begun("n1", "kubelet")
-        kill(joined, FIRST)
-        done = running.wait().expect(0)
-    finally:
-        joined.lab(*UP)
-    assert done.results == dict.fromkeys(NODES, "changed")
-    assert joined.plan("--exit-code", config=changed)["empty"]
-    joined.deploy()
+    deploy_while_the_first_dies(joined)
 
 
 def test_pods_requests_and_logs_go_on_while_one_is_dead(joined: Lab) -> None:
-    pods = Workload(joined)
-    pods.start()
-    url = pods.service()
-    eventually(lambda: joined.on("n1", f"curl -s -m 5 {url}", code=None).strip() in NODES or None)
-    containers, before = pods.containers(), ready(joined)
-    starts = joined.starts()
-    with Requests(joined, "n1", url) as requests, without(joined, FIRST, SECOND):
-        end = time.monotonic() + LONGER_THAN_GRACE
-        while time.monotonic() < end:
-            assert ready(joined) == before
-            for node in NODES:
-                served = ask(joined, "-n", NAMESPACE, "logs", f"web-{node}")
-                assert served.strip() == f"serving on {node}"
-            time.sleep(2)
-    assert ready(joined) == before
-    assert pods.containers() == containers
-    assert joined.restarted(starts) == set()
-    assert requests.sent > 20
-    assert requests.failed == 0, f"{requests.failed} of {requests.sent}"
-
-
-def first_is(state: str, lab: Lab) -> bool:
-    """Return whether all balancers have logged last that the first apiserver is UP, or DOWN."""
-    last = f"grep -o 'apiservers/{lab.layout.gateway} is [A-Z]*' | tail -n 1"
-    lines = [lab.on(node, f"journalctl -b -u {BALANCER_SERVICE} | {last}") for node in NODES]
-    return all((line.strip() or "UP").endswith(state) for line in lines)
+    outlive_the_first_two(joined)
 
 
 def test_an_apiserver_that_hangs_is_left(joined: Lab) -> None:
     """It still accepts connections: only who asks it notices."""
-    before, starts = ready(joined), joined.starts()
-    pid = processes.find(joined.layout.record(FIRST))
-    assert pid
-    # It was dead a moment ago: a balancer that has not taken it back has nothing to leave.
-    eventually(lambda: first_is("UP", joined))
-    processes.send(pid, signal.SIGSTOP)
-    try:
-        stopped = time.monotonic()
-        eventually(lambda: first_is("DOWN", joined))
-        assert time.monotonic() - stopped < NOTICED
-        while time.monotonic() - stopped < LONGER_THAN_GRACE:
-            assert ready(joined) == before
-            time.sleep(2)
-    finally:
-        processes.send(pid, signal.SIGCONT)
-    assert joined.restarted(starts) == set()
+    leave_the_first_that_hangs(joined)
 
 
 def test_another_list_is_one_plan_and_starts_nothing_but_balancers(joined: Lab) -> None:
-    pods = Workload(joined)
-    pods.start()
-    starts, containers = joined.starts(), pods.containers()
-    fewer = joined.config(cluster={"apiserver": joined.layout.apiservers(COUNT)[1:]})
-    for node in joined.plan("--exit-code", code=3, config=fewer)["nodes"]:
-        names = [change["name"] for change in node["changes"]]
-        assert names == [on_host.BALANCER_CONFIG, BALANCER_SERVICE]
-    joined.deploy(config=fewer)
-    assert joined.plan("--exit-code", config=fewer)["empty"]
-    assert joined.restarted(starts) == set()
-    assert pods.containers() == containers
-    joined.deploy()
+    change_the_list(joined)
 
 
 def test_a_balancer_that_was_stopped_is_the_cause(joined: Lab) -> None:
@@ -245,11 +114,7 @@ def test_a_balancer_that_was_stopped_is_the_cause(joined: Lab) -> None:
 
 def test_a_first_configuration_suggests_the_list(joined: Lab) -> None:
     """The kubeconfig names one of three: whether a balancer stands before them, nobody can tell."""
-    kubeconfig = f"--kubeconfig={joined.layout.kubeconfig}"
-    text = joined.inv("config.init", kubeconfig, "--hosts=n1 192.0.2.1", "--dry-run").out
-    listed = ", ".join(sorted(joined.layout.apiservers(COUNT)))
-    assert f"  apiserver: {joined.layout.apiserver}\n" in text
-    assert f"  # apiserver: [{listed}]\n" in text
+    take_the_list_that_is_suggested(joined)
 
 
 def test_one_apiserver_again_and_no_balancer(joined: Lab) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from fabnode.util.families import in_url
+
 from .harness import LONG, NODES, eventually
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class Workload:
         }
         self.kubectl("apply", "-f", "-", stdin=json.dumps(item))
         found = json.loads(self.kubectl("get", "service", "web", "-o", "json"))
-        return f"http://{found['spec']['clusterIP']}/"
+        return f"http://{in_url(found['spec']['clusterIP'])}/"
 
 
 def _pod(node: str) -> dict[str, object]:
