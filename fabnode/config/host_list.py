@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..util.families import families_of, split_values
 from ..util.problems import ConfigError, InvalidValueError, Problem, shown
-from . import fields
+from . import fields, host_ranges
 from .validators import is_address, is_ipv6
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def parse(lines: Iterable[tuple[int | None, str]], source: str) -> list[Host]:
     """
     Return the hosts in their order. Blank lines, and what follows a `#`, are passed over.
 
-    An address alone is the node's name as well; a name alone is where SSH reaches it.
+    An address alone is the node's name as well; a name alone is where SSH reaches it. A line with
+    ranges, `node-[01-40] 192.168.1.[41-80]`, is one for each.
 
     :param source: the file or option, for problems.
     :raises ConfigError: with all lines that are no host.
@@ -81,7 +82,7 @@ def parse(lines: Iterable[tuple[int | None, str]], source: str) -> list[Host]:
         if not line:
             continue
         try:
-            found.append(checked(*fields_of(line)))
+            found += [checked(*fields_of(each)) for each in host_ranges.lines(line)]
         except InvalidValueError as error:
             problems.append(Problem(source, number, "", error.message, error.advice))
     if problems:

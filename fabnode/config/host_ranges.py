@@ -12,11 +12,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, InvalidValueError
+from ..util.problems import ConfigError, InvalidValueError, shown
 from .node_parts import NodePart, parts_of, with_parts
 from .validators import is_ipv6
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..util.problems import KeyPath, Problem
     from .yaml_document import Document
 
@@ -42,7 +44,7 @@ def spread(document: Document) -> Document:
     for index, part in enumerate(parts_of(document)):
         entry = part.value
         try:
-            made = _entries(entry) if isinstance(entry, dict) else [entry]
+            made = entries(entry) if isinstance(entry, dict) else [entry]
         except RangeError as error:
             path: KeyPath = ("nodes", index, error.key)
             problems.append(document.problem(path, error.message, error.advice))
@@ -63,26 +65,70 @@ class RangeError(InvalidValueError):
 
 
 def _has_range(entry: object) -> bool:
-    return isinstance(entry, dict) and any(
-        isinstance(text := entry.get(key), str) and "[" in text for key in ("name", *_IN_STEP)
-    )
+    if not isinstance(entry, dict):
+        return False
+    name = entry.get("name")
+    texts = [name] if isinstance(name, str) else []
+    return any("[" in each for key in _IN_STEP for each in (*texts, *_values(entry.get(key))))
 
 
-def _entries(entry: dict[str, object]) -> list[object]:
-    """Return an entry as one for each node that it stands for."""
+def _values(value: object) -> list[str]:
+    """Return the texts of a key: `ip` may have two, in a list or with a comma between."""
+    if isinstance(value, str):
+        return value.split(",")
+    whole = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return [str(each) for each in value] if isinstance(value, list) and whole else []
+
+
+def lines(words: Sequence[str]) -> list[list[str]]:
+    """
+    Return a line NAME ADDRESS … as one for each node that it stands for.
+
+    :raises InvalidValueError: ranges are none, or do not run in step.
+    """
+    if not any("[" in word for word in words):
+        return [list(words)]
+    keys = [*("name", "address", "a second address")[: len(words)], *map(str, range(3, len(words)))]
+    try:
+        columns = _in_step(dict(zip(keys, ([word] for word in words), strict=True)))
+    except RangeError as error:
+        word = words[keys.index(error.key)]
+        raise InvalidValueError(f"{shown(word)} {error.message}", error.advice) from None
+    return [list(each) for each in zip(*columns.values(), strict=True)]
+
+
+def entries(entry: dict[str, object]) -> list[dict[str, object]]:
+    """
+    Return an entry as one for each node that it stands for.
+
+    :raises RangeError: a range is none, or does not run in step with the name.
+    """
     if not _has_range(entry):
         return [entry]
+    given = {key: values for key in _IN_STEP if (values := _values(entry.get(key)))}
     name = entry.get("name")
-    sizes = _sizes("name", name)
-    given = [key for key in _IN_STEP if isinstance(entry.get(key), str)]
-    for key in given:
-        _check_step(key, _sizes(key, entry[key]), sizes)
-    names = _texts(name)
-    columns = {key: _texts(entry[key]) for key in given}
+    columns = _in_step({"name": [name] if isinstance(name, str) else [], **given})
     return [
-        {**entry, "name": each, **{key: texts[n] for key, texts in columns.items()}}
-        for n, each in enumerate(names)
+        {**entry, **dict(zip(columns, texts, strict=True))}
+        for texts in zip(*columns.values(), strict=True)
     ]
+
+
+def _in_step(given: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the values of each node by key. Raises RangeError."""
+    first, *others = given
+    sizes = [size for each in given[first] for size in _sizes(first, each)]
+    for key in others:
+        for each in filter(str.strip, given[key]):
+            _check_step(key, _sizes(key, each), sizes)
+    count = _product(sizes)
+    return {key: _columns(values, count) for key, values in given.items()}
+
+
+def _columns(values: list[str], count: int) -> list[str]:
+    """Return the values of each node, `a,b` where there are two."""
+    spread_out = [_texts(each) if each.strip() else [each] * count for each in values]
+    return [",".join(each) for each in zip(*spread_out, strict=True)]
 
 
 def _check_step(key: str, sizes: list[int], of_names: list[int]) -> None:

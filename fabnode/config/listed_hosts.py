@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..util.problems import ConfigError, InvalidValueError, Problem
-from . import host_list, listing
+from . import host_list, host_ranges, listing
 from .list_entries import NodeKeys, entry
 from .list_records import NoHostsError, keys_of, records, some
 from .schema import schema
@@ -41,7 +41,13 @@ def parse(content: bytes, name: str, kind: Format) -> list[Host]:
     for host in hosts:
         try:
             own = entry(host, found, None, known).value
-            made.append(host_list.checked(*(own.get(key) for key in _TAKEN)))
+            made += [
+                host_list.checked(*(each.get(key) for key in _TAKEN))
+                for each in host_ranges.entries(own)
+            ]
+        except host_ranges.RangeError as error:
+            line = found.line(host.path)
+            problems.append(Problem(name, line, error.key, error.message, error.advice))
         except InvalidValueError as error:
             line = found.line(host.path)
             problems.append(Problem(name, line, "", error.message, error.advice))
