@@ -64,7 +64,6 @@ _TAINTS_OF_KUBERNETES = {
     "node.cloudprovider.kubernetes.io/uninitialized": "set `kubelet.cloud_provider: external`",
 }
 _FAMILIES = 2
-_BARE_IPV6 = re.compile(r"https://([0-9A-Fa-f]*(?::[0-9A-Fa-f]*){2,})/?", re.ASCII)
 _BRACKETED = re.compile(r"\[([^]]+)\](?:(:)([0-9]+))?", re.ASCII)
 _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
@@ -221,13 +220,38 @@ _ONE_OR_TWO = WithJsonSchema(
 
 def _apiserver(value: str) -> str:
     expected = "must be an https URL without a path, such as https://10.0.0.1:6443"
-    if bare := _BARE_IPV6.fullmatch(value):
-        hint = f"an IPv6 address stands in brackets: https://[{bare[1]}]:6443"
-        raise InvalidValueError(expected, hint)
-    url = _url(value, expected)
-    if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _is_bare(url):
-        raise InvalidValueError(expected)
+    if not _is_apiserver(value):
+        raise InvalidValueError(expected, _apiserver_hint(value))
     return value.rstrip("/")
+
+
+def _is_apiserver(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+        good = url.scheme == "https" and not url.path.strip("/") and url.port != 0
+    except ValueError:  # of a port that is none, too
+        return False
+    return good and _is_bare(url)
+
+
+def _apiserver_hint(value: str) -> str:
+    """Return what may be meant; empty: nothing is near."""
+    if value.count("://") > 1:
+        return "several are a list: [https://…, https://…]"
+    address = re.sub(r"^[a-z]*://", "", value).rstrip("/")
+    host, _, port = address.rpartition(":")
+    if validators.is_ipv6(host) and len(port) > 3 and validators.is_port(port):
+        meant = f"https://[{host}]:{port}"
+    elif validators.is_ipv6(address):
+        meant = f"https://[{address}]:6443"
+    elif re.search(r":\d+$", address):
+        meant = f"https://{address}"
+    else:
+        meant = f"https://{address}:6443"
+    if meant == value or not _is_apiserver(meant):
+        return ""
+    six = "" if address.startswith("[") or ":" not in host else "an IPv6 address stands in brackets"
+    return f"{six or 'write'}{':' if six else ''} {meant}"
 
 
 def _etcd_endpoint(value: str) -> str:
@@ -408,7 +432,10 @@ Networks = Annotated[Text, _OfEachFamily(_network), _ONE_OR_TWO]
 Domain = Annotated[Text, _matching(validators.is_subdomain, "a DNS domain such as cluster.local")]
 ApiserverUrl = Annotated[Text, AfterValidator(_apiserver)]
 EtcdEndpoint = Annotated[Text, AfterValidator(_etcd_endpoint)]
-Gateway = Annotated[Text, _matching(_is_gateway, "[user@]host[:port] of a jump host")]
+Gateway = Annotated[
+    Text,
+    _matching(_is_gateway, "[user@]host[:port] of a jump host, with an IPv6 address in brackets"),
+]
 User = Annotated[Text, _matching(validators.is_user, "a login name")]
 RemotePath = Annotated[
     Text,

@@ -7,7 +7,7 @@ problem, and where a value comes from, name the file that somebody has to open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MAX_HOSTS = 5000
 """Hosts of one list: what Kubernetes is tested with."""
 
+_FORMATS = either(sorted(set(FORMATS.values())))
 _OF_EACH = ("name", "address", "ip")
 
 
@@ -128,7 +129,7 @@ class _List:
     def _listing(self, source: ListSource, outputs: Outputs) -> Listing:
         kind = source.format_found()
         if kind is None:
-            hint = f"name it by `format`: {either(sorted(set(FORMATS.values())))}"
+            hint = f"name it by `format`: {_FORMATS}"
             message = f"{source.file}: the end of its name says no format"
             raise ConfigError([self._problem(("from",), message, hint)])
         try:
@@ -149,7 +150,14 @@ class _List:
         # Without its arguments, which may hold a token.
         line = self.document.line(("nodes", self.index, "from", "command"))
         name = f"output of {command[0]} ({self.document.name}:{line})"
-        return listing.parse(content, name, kind)
+        try:
+            return listing.parse(content, name, kind)
+        except ConfigError as error:
+            if source.format:
+                raise
+            hint = f"where it prints something else, `format` says so: {_FORMATS}"
+            problems = (replace(each, hint=each.hint or hint) for each in error.problems)
+            raise ConfigError(problems) from None
 
     def _refuse_unknown(self, found: Listing, hosts: Sequence[Record]) -> None:
         """Refuse keys that no node has, once for all hosts: the list has words of its own."""

@@ -35,13 +35,17 @@ _EXPECTED = {
 }
 
 _NODE = "{name: node-1, address: 192.168.1.42}"
-_LIST_OF_NODES = f"write a list of them: `- {_NODE}`"
+_LIST_OF_NODES = (
+    f"write a list of them: `- {_NODE}`, or `- {{from: hosts.csv}}` for those of a file"
+)
 _NO_PROXY = "for nodes without kube-proxy write `kube_proxy: none`"
 _NO_CALICO = "for a cluster that brings its own network write `calico: none`"
 # By a path's last key, `[]` for an item of it: how what was meant is written.
 _EXAMPLES: Mapping[str, str] = {
     "nodes": _LIST_OF_NODES,
     "nodes[]": f"write it as {_NODE}",
+    "apiserver": "write one URL, or a list of them",
+    "command": "write it as a list: [PROGRAM, ARGUMENT]",
     "calico": _NO_CALICO,
     "kube_proxy": _NO_PROXY,
     "taints": 'write them as ["dedicated=batch:NoSchedule"]',
@@ -79,7 +83,9 @@ def explain(
         return path, "is missing", ""
     if kind == "extra_forbidden":
         known = _ELSEWHERE.get((*path[:1], path[-1]))
-        return path, "unknown key", known or nearest(str(path[-1]), _keys(model, path[:-1]))
+        keys = _keys(model, path[:-1])
+        listed = f"it has {either(sorted(keys))}" if keys and path[-2:-1] == ("from",) else ""
+        return path, "unknown key", known or nearest(str(path[-1]), keys) or listed
     if path[-1:] == ("[key]",):  # pydantic's mark for what is wrong with a key, not with its value
         path = path[:-1]
     if kind == "too_short":

@@ -97,6 +97,13 @@ def test_a_command_that_fails_is_a_sentence_with_its_last_words(
     assert message(tmp_path, text).endswith(f": nodes[0].from.command: {reported}")
 
 
+def test_a_command_that_prints_something_else_is_told_of_format(tmp_path: Path) -> None:
+    reported = message(tmp_path, "echo n1 192.0.2.1")
+    assert "is not valid JSON" in reported
+    assert reported.endswith("`format` says so: csv, json, text or yaml")
+    assert "`format`" not in message(tmp_path, "echo n1 192.0.2.1", format="json")
+
+
 def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path: Path) -> None:
     begun = time.monotonic()
     reported = message(tmp_path, "echo waiting >&2; sleep 61 & echo $! > pid; wait", timeout=1)

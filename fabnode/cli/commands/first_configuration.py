@@ -217,7 +217,15 @@ def next_commands(target: Path, out: str) -> str:
 
 
 def _kubeconfig(option: str) -> Path:
-    """Return the kubeconfig that kubectl would take. Raises InputError: it would take several."""
+    """Return the kubeconfig that kubectl would take. Raises InputError: it is none, or several."""
+    found = _named_kubeconfig(option)
+    if not found.exists():
+        hint = "name the cluster's by --kubeconfig: an administrator's, as kubectl takes it"
+        raise InputError(f"{found}: No such file or directory", hint)
+    return found
+
+
+def _named_kubeconfig(option: str) -> Path:
     if option:
         return typed_path(option, "--kubeconfig")
     paths = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]

@@ -363,8 +363,9 @@ def test_the_kubeconfig_is_the_one_that_kubectl_takes(
     init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"/\.kube/config: No such file"):
+    with pytest.raises(InputError, match=r"/\.kube/config: No such file") as caught:
         init(kubeconfig="")
+    assert "--kubeconfig" in caught.value.advice
     monkeypatch.setenv("KUBECONFIG", "a:b")
     with pytest.raises(InputError, match="KUBECONFIG names several files"):
         init(kubeconfig="")
