@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one line per case reads best
 """IPv6, and both families, of each tool: networks, DNS, addresses, apiservers, jump hosts."""
 
 from __future__ import annotations
@@ -371,3 +372,25 @@ def test_nodes_in_networks_of_pods_and_twins_of_ipv6(tmp_path: Path) -> None:
     open_ = decisions(imported(written(tmp_path, {"hosts": text}) / "hosts"))
     assert "for pods or Services" in open_["nodes[w1]"]
     assert "shares a name or an address" in open_["nodes[w4]"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listed"),
+    [
+        ("[kube_control_plane]\na ip=10.3.0.1\nb ip=10.3.0.2\n", "[{0}10.3.0.1:6443, {0}10.3.0.2:6443]"),
+        ("[kube_control_plane]\na ip6=fd00::1\nb ip6=fd00::2\n", "[{0}[fd00::1]:6443, {0}[fd00::2]:6443]"),
+        ("[kube_control_plane]\na ip=10.3.0.1\n", ""),
+        ("[kube_control_plane]\na ip=10.3.0.1\nb\n", ""),  # by a name alone
+    ],
+)  # fmt: skip
+def test_several_apiservers_are_a_list_to_choose(hosts: str, listed: str, tmp_path: Path) -> None:
+    text = f"{hosts}[kube_node]\nw ansible_host=10.3.0.9 ip6=fd00::9\n[all:vars]\n"
+    if "ip6=fd00::1" in hosts:
+        text += "ipv4_stack=false\nipv6_stack=true\n"
+    found = imported(written(tmp_path, {"hosts": text}) / "hosts")
+    lines = text_of(found).replace('"', "").splitlines()
+    chosen = [each for each in lines if each.startswith("  # apiserver: ")]
+    assert chosen == ([f"  # apiserver: {listed.format('https://')}"] if listed else [])
+    assert ("docs/several-apiservers.md" in decisions(found)["cluster.apiserver"]) == (
+        "\nb" in hosts
+    )

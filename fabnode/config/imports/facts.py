@@ -19,6 +19,7 @@ class Taken:
     :param key: ours, dotted, as `kubelet.max_pods`; of a node `labels`, `ssh.user`.
     :param names: of the source's settings; empty: what their tool does where nothing is set.
     :param doubt: what a person has to check; empty: nothing.
+    :param several: of `cluster.apiserver` all of them, where there are several.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Taken:
     place: Place | None
     name: str
     doubt: str = ""
+    several: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 from ...util.families import in_url
 from ...util.problems import ConfigError, Problem
 from ..starter import Network
-from ..validators import is_address, is_ipv6
-from . import forms, tree
+from ..validators import is_address
+from . import forms, k0sctl_networks, tree
+from .control_plane import take_first_apiserver
 from .facts import Facts, Ledger, Machine, Open, Taken
-from .survey import Reasons, Rule, UnfitError
+from .survey import Reasons, Rule
 from .values import Kind, Value, text_of, truth_of
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ _GROUP = "k0sctl.k0sproject.io/"
 _OF_K0S = "k0s.k0sproject.io/"
 
 # k0s' own defaults, of pkg/apis/k0s/v1beta1.
-NETWORKS: Mapping[str, tuple[str, str, str]] = {
-    "cluster.pod_cidr": ("podCIDR", "IPv6podCIDR", "10.244.0.0/16"),
-    "cluster.service_cidr": ("serviceCIDR", "IPv6serviceCIDR", "10.96.0.0/12"),
-}
-"""By our key: k0s' own, that of `dualStack`, and what holds without the first."""
 _PROVIDER = "kuberouter"
-_DNS_NUMBER, _DNS_NUMBER_OF_FEW, _FEW = 10, 2, 8
 _PORT = "6443"
 _ROLES = {"controller", "worker", "controller+worker", "single"}
 _ENVIRONMENT = re.compile(r"(?<!\$)\$(?:[A-Za-z_]|\{)")
@@ -282,18 +276,10 @@ def _kube_proxy(config: Value | None, ledger: Ledger) -> bool:
 
 
 def _cluster(config: Value | None, machines: list[Machine], ledger: Ledger) -> None:
-    for key in NETWORKS:
-        _take_networks(config, key, ledger)
+    k0sctl_networks.take(config, ledger)
     if not ledger.has("cluster.version"):
         why = "spec.k0s.version is not there: k0sctl takes the newest release of k0s"
         ledger.leave_open("cluster.version", why)
-    services = next((str(t.value) for t in ledger.taken if t.key == "cluster.service_cidr"), "")
-    try:
-        four = next((each for each in services.split(",") if ":" not in each), services)
-        ledger.assume("cluster.dns_address", _dns_address(four), "k0s")
-    except UnfitError:
-        why = "cluster.service_cidr is not known, which it lies in"
-        ledger.leave_open("cluster.dns_address", why)
     api = config.at("spec", "api") if config else None
     port = _plain(api.at("port") if api else None) or _PORT
     for name in ("externalAddress", "address"):
@@ -306,66 +292,13 @@ def _cluster(config: Value | None, machines: list[Machine], ledger: Ledger) -> N
         ledger.leave_open("cluster.apiserver", "the file names no controller")
         return
     first = control[0]
-    doubt = "the first controller, which nodes would depend on."
-    url = forms.url(first.ip or first.address, port)
-    ledger.taken.append(Taken("cluster.apiserver", url, first.place, first.name, doubt))
-
-
-def _take_networks(config: Value | None, key: str, ledger: Ledger) -> None:
-    """As `Network.BuildServiceCIDR` and `BuildPodCIDR` of pkg/apis/k0s/v1beta1 have it."""
-    network = config.at("spec", "network") if config else None
-    dual = network.at("dualStack") if network else None
-    both = truth_of(dual.at("enabled") if dual else None, default=False)
-    name, second, default = NETWORKS[key]
-    given = [
-        (each, value)
-        for each, value in (
-            (name, network.at(name) if network else None),
-            (second, dual.at(second) if dual and both else None),
-        )
-        if value and not value.empty
-    ]
-    names = [each for each, _ in given]
-    if both and second not in names:
-        ledger.leave_open(
-            key, f"dualStack is enabled, and {second} is not there", dual, "dualStack"
-        )
-        return
-    found = [] if name in names else [default]
-    for each, value in given:
-        made = tree.one(value, Rule(key, forms.networks), each)
-        if isinstance(made, Open):
-            ledger.use(value)
-            ledger.open.append(made)
-            return
-        found.append(str(made.value))
-    if both and _begins_with_ipv6(config):
-        found.reverse()
-    try:
-        whole = forms.joined(found)
-    except UnfitError as error:
-        ledger.leave_open(key, f"{' and '.join(names)}: {error}", given[0][1], names[0])
-        return
-    doubt = "" if name in names else f"the file does not say {name}."
-    if not given:
-        ledger.assume(key, whole, "k0s", "the file does not say.")
-        return
-    for _, value in given:
-        ledger.use(value)
-    ledger.take(key, whole, given[0][1], ", ".join(names), doubt)
-
-
-def _begins_with_ipv6(config: Value | None) -> bool:
-    """Say which family is the first: as it is said, or the one of the apiserver's own address."""
-    said = _plain(config.at("spec", "network", "primaryAddressFamily") if config else None)
-    address = _plain(config.at("spec", "api", "address") if config else None)
-    return said == "IPv6" or (not said and is_ipv6(address))
-
-
-def _dns_address(services: str) -> str:
-    """As `Network.DNSAddress`, which counts in the range of IPv4 where there are both."""
-    few = bool(services) and ipaddress.ip_network(services).num_addresses <= _FEW
-    return forms.nth_address(services, _DNS_NUMBER_OF_FEW if few else _DNS_NUMBER)
+    take_first_apiserver(
+        ledger,
+        (first.name, first.place),
+        [each.ip or each.address for each in control],
+        port,
+        balancer="k0s' nodes may go by a balancer of their own, nodeLocalLoadBalancing",
+    )
 
 
 def _network(config: Value | None, ledger: Ledger) -> Network:

@@ -211,9 +211,9 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     take_first_apiserver(
         ledger,
         first,
-        forms.url(first[0], text_of(survey.common("SECURE_PORT")) or _PORT),
-        several=len(control) > 1,
-        local_balancer="kubeasz's nodes go by a balancer of their own on 127.0.0.1",
+        list(control),
+        text_of(survey.common("SECURE_PORT")) or _PORT,
+        balancer="kubeasz's nodes go by a balancer of their own on 127.0.0.1",
     )
 
 

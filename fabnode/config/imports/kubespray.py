@@ -321,13 +321,14 @@ def _apiserver(survey: Survey, control: dict[str, Place], families: Sequence[Fam
         ledger.leave_open(key, "the inventory names no control plane")
         return
     first = next(iter(control.items()))
-    host = connection.address_of(survey.inventory.variables(first[0]), first[0], families[0])
+    variables = survey.inventory.variables
+    hosts = [connection.address_of(variables(each), each, families[0]) for each in control]
     take_first_apiserver(
         ledger,
         first,
-        forms.url(host, port),
-        several=len(control) > 1,
-        local_balancer="kubespray's nodes go by a balancer of their own on localhost",
+        hosts,
+        port,
+        balancer="kubespray's nodes go by a balancer of their own on localhost",
     )
 
 

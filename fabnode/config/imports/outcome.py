@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
 _OF_CLUSTER = "cluster."
+_SEVERAL = (
+    "All of the control plane: this line in place of the one above has each node go to whichever is"
+    " well; hosts need the package haproxy (docs/several-apiservers.md):"
+)
 _MAPPINGS = ("kubelet.config", "kube_proxy.config", "kubelet.extra_args", "images.registries")
 
 
@@ -201,7 +205,7 @@ def _facts(
         source = f"{each.place}: {each.name}" if each.place else each.name
         if each.key.startswith(_OF_CLUSTER):
             cluster[each.key.removeprefix(_OF_CLUSTER)] = Known(
-                each.value, source, bool(each.doubt)
+                each.value, source, bool(each.doubt), list(each.several) or None, _SEVERAL
             )
         elif why := _refusal(each.key, each.value):
             settings[each.key] = Missing(f"{source}: it {why}")
