@@ -273,13 +273,16 @@ def _dns(survey: Survey) -> None:
     local = survey.common("enable_nodelocaldns")
     if truth_of(local, default=True):
         address = survey.common("nodelocaldns_ip")
-        if address and address.odd is Kind.PLAIN and not address.empty:
-            ledger.take(key, text_of(address), address, "nodelocaldns_ip")
+        doubt = "" if local else "the inventory does not say whether nodes have a DNS cache."
+        given = address if address and address.odd is Kind.PLAIN and not address.empty else None
+        cache = text_of(given) or _NODE_LOCAL_DNS
+        unreached = ""
+        if ":" not in cache and _is_of_ipv6(survey):
+            unreached = "pods of IPv6 alone get no answer from an address of IPv4."
+        if given:
+            ledger.take(key, cache, given, "nodelocaldns_ip", unreached)
         else:
-            doubt = "" if local else "the inventory does not say whether nodes have a DNS cache."
-            if _is_of_ipv6(survey):
-                doubt = "pods of IPv6 alone get no answer from an address of IPv4."
-            ledger.assume(key, _NODE_LOCAL_DNS, TOOL, doubt)
+            ledger.assume(key, cache, TOOL, unreached or doubt)
         return
     manual = text_of(survey.common("dns_mode")) == "manual"
     name = "manual_dns_server" if manual else "skydns_server"
