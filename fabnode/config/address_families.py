@@ -35,8 +35,8 @@ def cluster(settings: ClusterSettings) -> Iterator[Violation]:
         )
         hint = "give both the same: one network, or one of IPv4 and one of IPv6"
         yield ("cluster", "pod_cidr"), message, hint
-    served = [at for at in settings.dns_addresses if not ipaddress.ip_address(at).is_link_local]
-    if extra := set(families_of(served)) - set(services):
+    # Also one of a cache on each node (169.254.20.10): a pod reaches it by an address of its own.
+    if extra := set(families_of(settings.dns_addresses)) - set(services):
         message = f"is of {join_family_names(extra)}, which Services have not (service_cidr)"
         yield ("cluster", "dns_address"), message, f"give one of {join_family_names(services)}"
     minor, known = settings.version.minor, matrix().kubelet

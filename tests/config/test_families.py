@@ -118,6 +118,10 @@ def test_what_is_right_is_taken(overrides: dict[str, Any]) -> None:
             ["cluster.dns_address: is of IPv4, which Services have not (service_cidr); give one of IPv6"],
         ),
         (
+            ipv6(cluster={"dns_address": "169.254.20.10"}),  # of a cache on each node
+            ["cluster.dns_address: is of IPv4, which Services have not (service_cidr); give one of IPv6"],
+        ),
+        (
             dual(nodes=[{"name": "n1", "address": "192.0.2.11"}]),
             ["nodes[n1].address: 'n1' has no IPv6 address, which Services have; add it to `ip`, as in `ip: 192.0.2.11,fd00:1::42`"],
         ),
