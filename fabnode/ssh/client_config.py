@@ -301,7 +301,8 @@ class ClientConfig:
             else None
             if agent == "SSH_AUTH_SOCK"
             else str(self._path(expand(agent))),
-            jumps=tuple(hop.strip() for hop in one("proxyjump").split(",") if hop.strip()),
+            # ssh -G leaves these tokens, the target's for each hop, as they are.
+            jumps=tuple(expand(hop.strip()) for hop in one("proxyjump").split(",") if hop.strip()),
             proxy_command=expand(one("proxycommand")),
             known_hosts=tuple(self._path(expand(t)) for t in known if t.lower() != "none"),
             key_name=expand(one("hostkeyalias")),

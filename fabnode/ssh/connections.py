@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _CONNECT_FAILED = 2  # RFC 4254 5.1
+_MOST_HOPS = 16  # `Host *` with `ProxyJump gw-%h` names a new host for each
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
@@ -169,7 +170,7 @@ class Access:
         for number, jump in enumerate(jumps):
             user, host, port = split_jump(jump)
             options = self._client_config.options(host, user, port, behind=number > 0)
-            if (place := (options.host, options.port)) in beyond:
+            if (place := (options.host, options.port)) in beyond or len(beyond) > _MOST_HOPS:
                 raise ClientConfigError(f"jump host loop via {host}")
             if number == 0:
                 gateway = self._before(node, options, beyond | {place})

@@ -50,6 +50,7 @@ def options(home: Path, text: str, host: str = "n1", **more: Any) -> HostOptions
         ("Host *\n ProxyJump none\nHost n*\n ProxyJump j", {"jumps": ()}),
         ("Host *\n ProxyCommand none\nHost n*\n ProxyJump j", {"jumps": ()}),
         ("Host *\n ProxyJump a,b@c:22", {"jumps": ("a", "b@c:22")}),
+        ("HostName %h.lab\nProxyJump u@gw-%h,%n.gw:22", {"jumps": ("u@gw-n1.lab", "n1.gw:22")}),
         ("Host *\n ProxyCommand nc %h %p # %r", {"proxy_command": "nc n1 22 # {me}"}),
         ("Match final all\n User late", {"user": "late"}),
         ("Match localnetwork 192.0.2.0/24\n Port 2222", {"error": "localnetwork|Bad|Unsupported"}),

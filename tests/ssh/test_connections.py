@@ -315,6 +315,16 @@ def test_a_pattern_that_covers_its_own_jump_host(
     assert gateway.forwarded == [("127.0.0.1", server.port)]
 
 
+def test_a_jump_host_whose_name_is_made_of_the_hosts(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    """Where the pattern covers the jump host as well, each has another one, without end."""
+    node = node_of(serve())
+    write_config(tmp_path, "Host *\n  ProxyJump gw-%h\n")
+    with pytest.raises(HostError, match=r"jump host loop via gw-gw-"):
+        open_host(node)
+
+
 def test_a_proxy_command_is_a_line_for_a_shell(
     serve: Serve, node_of: NodeOf, tmp_path: Path
 ) -> None:
