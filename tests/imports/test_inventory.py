@@ -148,12 +148,16 @@ def test_a_folder_has_what_is_no_inventory_as_well(tmp_path: Path) -> None:
             "README.md": "n9\n",
             "credentials/kubeadm_certificate_key.creds": "0123456789abcdef\n",
             "credentials/password": "hunter2\n",
+            "ansible.cfg": "[defaults]\nhost_key_checking=False\n",
+            "old.cfg": "[kube_node]\nn8\n",
+            "notes": "n7\nreplaced in spring\n",
         },
     )
     (tmp_path / "inventory.py").chmod(0o755)
     inventory = inventory_files.read(tmp_path, inventory_files.Files(), kubespray.complete)
     assert set(inventory.hosts) == {"n1", "n2", "n3"}
-    assert {name for name, *_ in inventory.unread} == {"scheduler.yaml", "aws.yml", "inventory.py"}
+    named = {"scheduler.yaml", "aws.yml", "inventory.py", "notes"}
+    assert {name for name, *_ in inventory.unread} == named
     assert list(inventory.members("k8s_cluster")) == ["n1", "n2", "n3"]
 
 

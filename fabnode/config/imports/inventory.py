@@ -58,6 +58,13 @@ class Inventory:
         self.unread: list[tuple[str, Place | str, str]] = []
         self._replaced: list[tuple[str, Value, Value]] = []
 
+    def on_trial(self) -> Inventory:
+        """Return another one that knows the same names, to see whether a file can be read."""
+        trial = Inventory()
+        trial.groups = {name: Group(name) for name in self.groups}
+        trial.hosts = dict(self.hosts)
+        return trial
+
     def group(self, name: str) -> Group:
         """Return the group of this name, a new one where there is none."""
         return self.groups.setdefault(name, Group(name))

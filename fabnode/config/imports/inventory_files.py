@@ -23,8 +23,8 @@ MAX_BYTES = 2 * 2**20
 MAX_FILES = 1000
 _MAX_DEPTH = 8
 # What is looked at in a folder. Ansible takes any file for a list of hosts, keys and passwords that
-# kubespray lays beside them as well.
-_INVENTORIES = ("", ".ini", ".yml", ".yaml", ".json", ".cfg", ".hosts", ".inventory")
+# kubespray lays beside them as well, but no *.cfg: ansible.cfg may be one of them.
+_INVENTORIES = ("", ".ini", ".yml", ".yaml", ".json", ".hosts", ".inventory")
 _OTHER_FOLDERS = {"group_vars", "host_vars", "credentials", "artifacts"}
 _OF_VARIABLES = ("", ".yml", ".yaml", ".json")  # in the order in which Ansible looks for them
 _VAULT = b"$ANSIBLE_VAULT"
@@ -83,7 +83,9 @@ def read(
         _gather(problems, lambda source=source: _source(source, files, inventory))  # type: ignore[misc]
     for source in sources if path.is_dir() else ():
         try:
-            _source(source, files, inventory)
+            text = files.text(source)
+            add(text, str(source), inventory.on_trial())  # nothing of what ends in an error
+            add(text, str(source), inventory)
         except ConfigError as error:
             first = error.problems[0]
             why = f"it is no inventory: {first.message}"
