@@ -305,8 +305,8 @@ class Trace:
     """
     Something of a node on its host that a reset or an upgrade removes, keeps or puts back.
 
-    :param name: what is shown. :param words: arguments of what does it (`scripts/apply/reset.sh`,
-        `kept.sh`).
+    :param name: what is shown. :param words: arguments of what does it (`reset.sh`, `pods.sh` and
+        `kept.sh` in `scripts/apply`).
     :param content: the input of what does it, for rules of packet filters.
     :param timeout: seconds that it may take.
     """

@@ -151,7 +151,9 @@ def actions(
             members.append(member)
     if plan.restarts:
         lines.append(_call("run_action", str(len(plan.changes)), "settle_units"))
-    lines += [f"{_call('sync_written')} || exit 1", _call("delete_replaced")]
+    lines.append(f"{_call('sync_written')} || exit 1")
+    if any(isinstance(c.resource, Absent) and c.resource.remade_by for c in plan.changes):
+        lines.append(_call("delete_replaced"))
     if remakes:
         lines.append(_call("end_reset"))
     lines.append(_call("emit", "end"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .apply_script import Member
 from .relay_choice import Done, Fetch, Part, Send
-from .script_assembly import assemble
+from .script_assembly import joined, needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ class Course(Protocol):
 
 def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
     """Yield a tar of the scripts and the members, in the order in which they are needed."""
-    yield from _plain(Member("apply.sh", assemble("apply")))
+    yield from _plain(Member("apply.sh", joined(needed(todo.script))))
     yield from _plain(Member("actions", todo.script.encode()))
     for member in todo.members:
         source = member.source
@@ -94,9 +94,10 @@ def relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Itera
 
 
 def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iterator[bytes]:
-    yield from _plain(Member("apply.sh", assemble("apply")))
+    script = _FOLLOW + todo.script
+    yield from _plain(Member("apply.sh", joined(needed(script))))
     yield from _plain(Member("token", course.token.encode() + b"\n"))
-    yield from _plain(Member("actions", (_FOLLOW + todo.script).encode()))
+    yield from _plain(Member("actions", script.encode()))
     names: dict[Part, list[str]] = {}
     files: dict[Part, Path] = {}
     for member in todo.members:

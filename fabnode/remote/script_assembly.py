@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from itertools import dropwhile
@@ -15,7 +16,8 @@ PROGRAMS = {
     "machine": ("shared/base", "shared/observation", "shared/records", "shared/machine"),
     # Reports who a host is: its name, architecture and addresses.
     "identity": ("identity/host",),
-    # Carries a plan out: functions that the plan's actions call.
+    # Carries a plan out: functions that the plan's actions call. Only the parts that are called are
+    # sent (`needed`); what they do at a run's end, they do in this order.
     "apply": (
         "shared/base",
         "shared/records",
@@ -24,24 +26,26 @@ PROGRAMS = {
         "shared/quiet",
         "shared/provenance",
         "shared/programs",
+        "apply/lifetime",
         "apply/actions",
         "apply/baseline",
+        "apply/superseded",
         "apply/replaced",
         "apply/previous",
-        "apply/lifetime",
         "apply/payload",
         "apply/digests",
         "apply/durable",
         "apply/files",
+        "apply/programs",
         "apply/download",
         "apply/neighbours",
         "apply/quarantine",
-        "apply/superseded",
         "apply/kernel",
         "apply/units",
         "apply/joining",
         "apply/hooks",
         "apply/images",
+        "apply/pods",
         "apply/reset",
         "apply/kept",
     ),
@@ -137,13 +141,59 @@ PROGRAMS = {
 }
 
 
+ALWAYS = ("shared/base", "apply/lifetime")
+"""Parts of an apply that act without being called."""
+
+_FUNCTION = re.compile(r"^([a-z_][a-z0-9_]*)\(\)", re.MULTILINE)
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def needed(calls: str) -> tuple[str, ...]:
+    """
+    Return the parts of an apply whose functions are called. Pure.
+
+    A part is needed where the calls, or a part that is needed, name one of its functions. Not every
+    such word is a call: at worst a part is sent in vain, but none is missing.
+
+    :param calls: the actions of the plan.
+    """
+    found = {*ALWAYS, *_named(calls)}
+    todo = list(found)
+    while todo:
+        more = _named_by(todo.pop()) - found
+        found |= more
+        todo += more
+    return tuple(part for part in PROGRAMS["apply"] if part in found)
+
+
 @cache
 def assemble(program: str) -> bytes:
     """Return a program's parts as one text, without the comments that head each part."""
-    folder = files(__package__) / "scripts"
-    parts = [folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PROGRAMS[program]]
-    return "".join(_without_head(part) for part in parts).encode()
+    return joined(PROGRAMS[program])
 
 
-def _without_head(part: str) -> str:
-    return "".join(dropwhile(lambda line: line.startswith("#"), part.splitlines(keepends=True)))
+@cache
+def joined(parts: tuple[str, ...]) -> bytes:
+    """Return parts as one text, without the comments that head each."""
+    return "".join(map(_text, parts)).encode()
+
+
+@cache
+def _text(part: str) -> str:
+    text = files(__package__).joinpath("scripts", f"{part}.sh").read_text("utf-8")
+    return "".join(dropwhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+
+
+@cache
+def _parts_by_function() -> dict[str, str]:
+    return {name: part for part in PROGRAMS["apply"] for name in _FUNCTION.findall(_text(part))}
+
+
+@cache
+def _named_by(part: str) -> frozenset[str]:
+    return _named(_text(part))
+
+
+def _named(text: str) -> frozenset[str]:
+    by_function = _parts_by_function()
+    return frozenset(by_function[word] for word in by_function.keys() & _WORD.findall(text))

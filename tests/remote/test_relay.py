@@ -26,7 +26,6 @@ from fabnode.remote.apply import apply, start
 from fabnode.remote.payload_cache import Packer
 from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
 from fabnode.remote.relay_server import Offer, folder, seen, serve
-from fabnode.remote.script_assembly import assemble
 from fabnode.ssh.exec import Result
 from fabnode.util.families import family_of
 from tests import attacks
@@ -465,13 +464,17 @@ def test_a_neighbour_that_drips_has_its_time(
     group: Group, sources: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fast enough to be no stall, and slow enough to hold up a host for ever."""
-    shortened = assemble("apply").replace(b"most_time=30", b"most_time=1")
-    shortened = shortened.replace(
-        b"most_stall=10", b"most_stall=300"
-    )  # it is no stall, here either
-    assert b"most_time=1" in shortened
-    assert b"most_stall=300" in shortened
-    monkeypatch.setattr(payload, "assemble", lambda _: shortened)
+    joined, limits = payload.joined, {b"most_time=30": b"most_time=1"}
+    limits[b"most_stall=10"] = b"most_stall=300"  # it is no stall, here either
+
+    def shortened(parts: tuple[str, ...]) -> bytes:
+        text = joined(parts)
+        for limit, other in limits.items():
+            text = text.replace(limit, other)
+            assert other in text
+        return text
+
+    monkeypatch.setattr(payload, "joined", shortened)
 
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")

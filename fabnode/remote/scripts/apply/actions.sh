@@ -37,10 +37,3 @@ fail_action() {
 	tail -n 25 log | while IFS= read -r text || [ -n "$text" ]; do emit log "$number" "$text"; done
 	exit 1
 }
-
-require_roots_program() { # require_roots_program PROGRAM: or it is not run, and why is reported
-	is_roots_program "$1" || {
-		echo "others than root may change $1, or a folder or link on the way to it: it is not run" >&2
-		return 1
-	}
-}

@@ -1,5 +1,5 @@
 # Downloads of artifacts by the host itself, believed for their digest alone.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # sibling: see apply/lifetime
 
 download() { # download URL SIZE SHA256 FILE: into the file; prints why the digest can't be had
 	tries=0
@@ -28,4 +28,20 @@ request_url() { # request_url URL: to standard output; errors to standard error
 	else
 		wget -q -t 1 -T 30 -O - ${ca:+--ca-certificate="$ca"} "$1" || echo "wget ends with $?: see it there with wget -O /dev/null $1" >&2
 	fi
+}
+
+download_file() { # download_file URL SIZE PATH MODE SHA256: the whole file at once, or nothing happens
+	prepare_sibling "$3" || return
+	download "$1" "$2" "$5" "$sibling" && move_sibling "$3" "$4" "$5" || {
+		rm -f "$sibling"
+		return 1
+	}
+}
+
+download_image() { # download_image STORE URL SIZE SHA256 REFERENCE…
+	download "$2" "$3" "$4" archive || return
+	store=$1
+	shift 3
+	prepare_import "$store" || return
+	load_archive "$store" <archive && rm -f archive && record_images "$store" "$@"
 }

@@ -10,27 +10,6 @@ install_file() { # install_file MEMBER PATH MODE SHA256: the whole file at once,
 	rm -f "$1"
 }
 
-download_file() { # download_file URL SIZE PATH MODE SHA256: the same, but the host fetches it
-	prepare_sibling "$3" || return
-	download "$1" "$2" "$5" "$sibling" && move_sibling "$3" "$4" "$5" || {
-		rm -f "$sibling"
-		return 1
-	}
-}
-
-# Nobody but root can put another file there meanwhile: what was hashed is what was seen, and nothing of it is run.
-copy_program() { # copy_program SOURCE SIZE PATH MODE SHA256: the same, from another file of this host
-	[ -f "$1" ] && [ ! -h "$1" ] && is_roots_program "$1" || {
-		echo "$1, which was to be copied to $3, is gone, or others than root may change it by now"
-		return 1
-	}
-	prepare_sibling "$3" || return
-	(set -C && head -c $(($2 + 1)) "$1" >"$sibling") && verify_digest "$sibling" "$5" "$1, to be copied to $3" && move_sibling "$3" "$4" "$5" || {
-		rm -f "$sibling"
-		return 1
-	}
-}
-
 replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file is still the one that was read
 	echo "$5  $2" | sha256sum -c >/dev/null 2>&1 || {
 		echo "$2 is not what it was a moment ago"
@@ -101,13 +80,4 @@ make_directory() { # make_directory PATH MODE
 
 remove_file() { # remove_file PATH
 	rm -f "$1" && note_written "$1"
-}
-
-retire_program() { # retire_program PATH ARGUMENT…: takes away what it left in the kernel, and goes
-	# It fails for any part of the kernel that is not there; the rest goes with the next boot.
-	[ ! -x "$1" ] || {
-		require_roots_program "$1" || return
-		timeout 60 "$@" || :
-	}
-	remove_file "$1"
 }

@@ -25,14 +25,6 @@ import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	unpack_member "$member" | load_archive "$store" && rm -f "$member" && record_images "$store" "$@"
 }
 
-download_image() { # download_image STORE URL SIZE SHA256 REFERENCE…: the same, but the host fetches the archive
-	download "$2" "$3" "$4" archive || return
-	store=$1
-	shift 3
-	prepare_import "$store" || return
-	load_archive "$store" <archive && rm -f archive && record_images "$store" "$@"
-}
-
 import_options= # of `ctr images import`, once they are known
 
 prepare_import() { # prepare_import STORE

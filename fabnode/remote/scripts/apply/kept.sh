@@ -21,28 +21,6 @@ halt_service() { # halt_service UNIT: for now; at boot it starts as before
 	systemctl reset-failed -- "$1" 2>/dev/null || :
 }
 
-# By CRI their networks go with them; where that is not to be had they would stay, one more each time.
-list_networks() { # list_networks CTR: of the kubelet's pods, as containerd knows them
-	ctr=$1
-	require_roots_program "$ctr" || return
-	sandboxes=$(list_cri containers 'labels."io.cri-containerd.kind"==sandbox') || return
-	for sandbox in $sandboxes; do
-		timeout 20 "$ctr" -n k8s.io containers info "$sandbox"
-	done | awk 'match($0, "\"path\": \"/(var/)?run/netns/cni-[0-9a-f-]+\"") { print substr($0, RSTART + 9, RLENGTH - 10) }'
-}
-
-# Where containerd does not run, none of them was started since it stopped.
-end_pods() { # end_pods CTR CRICTL: as a reset ends them
-	! systemctl -q is-active containerd.service || {
-		networks=$(list_networks "$1") || {
-			echo "$networks"
-			return 1
-		}
-		# shellcheck disable=SC2086 # paths without blanks
-		remove_sandboxes "$@" $networks
-	}
-}
-
 # What is there is what ran before, whoever kept it: it gives way to nothing until a node is proved. An
 # upgrade that finds such a set goes on with it, and adds what it replaces besides.
 keep_set() { # keep_set TAG UNIT… PATH… =PATH…: what is not kept yet; =: a copy

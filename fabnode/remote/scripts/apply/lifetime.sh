@@ -2,6 +2,8 @@
 # shellcheck shell=sh disable=SC2154 # state, work and tar are set before, see apply/actions
 
 temporary= heartbeat= sibling= follower=
+# Functions of other parts, which are called however the run ends, in the order of the parts.
+at_exit= reports=
 
 # What must not outlive this run: the payload, the file that is being written (apply/files.sh), and
 # the one that `delete_at_exit` names.
@@ -9,14 +11,11 @@ clean_up() {
 	# shellcheck disable=SC2086 # it may be empty
 	kill $heartbeat $follower "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
-	remove_own_folder
 	[ -z "$temporary" ] || rm -f "$temporary"
-	restore_superseded # first: what is replaced comes back, and would be taken for new
-	restore_replaced
-	restore_previous
+	IFS=' '
+	for each in $at_exit; do "$each"; done
 	[ -z "$sibling" ] || rm -f "$sibling"
-	report_restored
-	[ -z "$returned" ] || emit returned # last: where nobody reads it, this ends here
+	for each in $reports; do "$each"; done # last: where nobody reads them, this ends here
 }
 
 delete_at_exit() { temporary=$1; }

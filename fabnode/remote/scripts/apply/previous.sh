@@ -2,6 +2,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
 
 fallbacks= starting= failed_units= restored=
+at_exit="$at_exit restore_previous" reports="$reports report_restored"
 
 previous_path() { # previous_path PATH: where the old file waits until the unit is steady with the new one
 	printf %s "${1%/*}/.${1##*/}.fabnode-previous"

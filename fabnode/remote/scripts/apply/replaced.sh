@@ -2,6 +2,7 @@
 # shellcheck shell=sh
 
 replaced=
+at_exit="$at_exit restore_replaced"
 
 replaced_path() { # replaced_path PATH: where the old file waits until the new one is there
 	printf %s "${1%/*}/.${1##*/}.fabnode-old"

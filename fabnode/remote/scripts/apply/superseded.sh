@@ -2,6 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables
 
 superseded= returned=
+# This part comes before apply/replaced: what is replaced comes back, and would be taken for new.
+at_exit="$at_exit restore_superseded" reports="$reports report_returned"
 
 supersede_file() { # supersede_file PATH BY PROOF UNIT KUBECONFIG|-; BY is a command
 	quarantine_file "$1" "$2" || return
@@ -21,7 +23,7 @@ restore_superseded() { # at the end: a kubelet without a certificate loses its p
 	# shellcheck disable=SC2086 # a list
 	set -- $superseded
 	superseded=
-	[ $# -eq 0 ] || case "$started_units " in *" $4 "*) await_proof "$3" "$4" ;; esac
+	[ $# -eq 0 ] || ! was_started "$4" || await_proof "$3" "$4"
 	while [ $# -gt 0 ]; do
 		if [ ! -s "$3" ]; then
 			# As it was: what others could write must not pass for root's because it was away.
@@ -33,3 +35,5 @@ restore_superseded() { # at the end: a kubelet without a certificate loses its p
 		shift 7
 	done
 }
+
+report_returned() { [ -z "$returned" ] || emit returned; }

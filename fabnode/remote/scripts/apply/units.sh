@@ -33,6 +33,10 @@ report_unsteady() { # report_unsteady UNIT RESTARTS: fails
 	report_failed "$1"
 }
 
+was_started() { # was_started UNIT: in this run
+	case "$started_units " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
 start_unit() { # start_unit UNIT STAMP reload|-: restart it now, and start it at every boot
 	wait_member "$2" || return
 	systemctl enable -q --no-reload -- "$1" || return
