@@ -327,10 +327,17 @@ class NodePlanner:
         )
 
     @property
-    def record(self) -> Observed:
-        """What is recorded of the host before its first change, by the last probe's scope."""
-        from .reset_scope import observed, scope_of  # not needed where nothing changes
+    def record(self) -> Observed | None:
+        """
+        What is recorded of the host before its first change, by the last probe's scope.
 
+        None where a deployment was there before, as the host would find itself.
+        """
+        from ..remote.survey import MARKS  # not needed where nothing changes
+        from .reset_scope import observed, scope_of
+
+        if any(self.facts.path(path).kind != "absent" for path in MARKS):
+            return None
         return observed(scope_of(self.config, self.node, self._everything))
 
     @property

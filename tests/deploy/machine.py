@@ -106,10 +106,11 @@ class Machine:
         /,
         *,
         remakes: bool = False,
+        record: object = None,
         **_: object,
     ) -> Applied:
         """Make a plan true."""
-        self.remakes = remakes
+        self.remakes, self.recorded = remakes, record is not None
         names = [f"{change.action} {change.name}" for change in plan.changes]
         self.reported.append(f"host: change {', '.join(names)}")
         self._paths({marker: PathFact("file", 0o600) for marker in plan.due})

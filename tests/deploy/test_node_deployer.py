@@ -388,6 +388,17 @@ def test_a_reset_that_changed_nothing_is_over_on_a_node_of_which_nothing_differs
     assert node.deploy() is False
 
 
+def test_a_host_is_recorded_where_no_deployment_was_before(scene: Callable[..., Scene]) -> None:
+    """What records it is a good part of what is sent."""
+    node = scene()
+    assert node.deploy()
+    assert node.machine.recorded
+    for mark in (layout.MODULES_CONF, layout.SYSCTL_CONF):
+        node.machine.lose(mark)
+        assert node.deploy()
+        assert not node.machine.recorded
+
+
 def test_an_upgrade_forgets_what_ran_before_by_itself(left_over: Callable[..., Scene]) -> None:
     node = left_over()
     node.another().deploy(before_change=lambda: None, upgrades=True)

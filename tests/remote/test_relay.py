@@ -26,6 +26,7 @@ from fabnode.remote.apply import apply, start
 from fabnode.remote.payload_cache import Packer
 from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
 from fabnode.remote.relay_server import Offer, folder, seen, serve
+from fabnode.remote.script_assembly import joined
 from fabnode.ssh.exec import Result
 from fabnode.util.families import family_of
 from tests import attacks
@@ -464,7 +465,7 @@ def test_a_neighbour_that_drips_has_its_time(
     group: Group, sources: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fast enough to be no stall, and slow enough to hold up a host for ever."""
-    joined, limits = payload.joined, {b"most_time=30": b"most_time=1"}
+    limits = {b"most_time=30": b"most_time=1"}
     limits[b"most_stall=10"] = b"most_stall=300"  # it is no stall, here either
 
     def shortened(parts: tuple[str, ...]) -> bytes:
