@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from itertools import dropwhile
 
 PROGRAMS = {
     # Defines what shows a unit's journal.
@@ -168,20 +167,21 @@ def needed(calls: str) -> tuple[str, ...]:
 
 @cache
 def assemble(program: str) -> bytes:
-    """Return a program's parts as one text, without the comments that head each part."""
+    """Return a program's parts as one text, without the lines of comments."""
     return joined(PROGRAMS[program])
 
 
 @cache
 def joined(parts: tuple[str, ...]) -> bytes:
-    """Return parts as one text, without the comments that head each."""
+    """Return parts as one text, without the lines of comments."""
     return "".join(map(_text, parts)).encode()
 
 
 @cache
 def _text(part: str) -> str:
     text = files(__package__).joinpath("scripts", f"{part}.sh").read_text("utf-8")
-    return "".join(dropwhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("#"))
 
 
 @cache

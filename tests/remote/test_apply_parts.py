@@ -44,6 +44,8 @@ from fabnode.remote.payload_cache import ZSTD
 from fabnode.remote.script_assembly import ALWAYS, PROGRAMS, joined, needed
 from fabnode.remote.survey import Observed, record_call
 
+from .test_script_assembly import whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -204,7 +206,7 @@ def test_shellcheck_finds_nothing_in_what_is_sent(parts: tuple[str, ...]) -> Non
 
     Some are set for a part that is not sent (SC2034).
     """
-    text = f"{UNPACKED}{joined(parts).decode()}{SETS[parts]}"
+    text = f"{UNPACKED}{whole(parts).decode()}{SETS[parts]}"
     done = tool("shellcheck", "-s", "sh", "-e", "SC2016,SC2034,SC2086", "-", text=text)
     assert (done.stdout, done.returncode) == ("", 0)
 

@@ -25,7 +25,7 @@ for unit in $services; do
 	# configuration as a text of hundreds of lines: what it ends with would not be among the last
 	# lines. Both are left out, and so is the text in which it lists swap. Where a text of others
 	# may go on (`=<`, see doctor/service_log.py) none is: a pod could write such a beginning there
-	# to hide what follows.
+	# to hide what follows. Lines of 48 KiB and more journald splits: the rest is a line of its own.
 	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_read" -u "$unit" 2>/dev/null |
 		LC_ALL=C cut -c 1-50000 |
 		unit=$unit letters=$most_letters lines=$most_journal read=$most_read LC_ALL=C awk '
@@ -34,8 +34,7 @@ for unit in $services; do
 				header = ": [IWEF][0-9]+ [0-9:.]+ +[0-9]+ [^ ]+:[0-9]+[]] "
 				own = header "\"(Effective KubeletConfiguration|Swap is on)\" [^\"]*=<$"
 			}
-			# A text may have begun before the first line that is read, but for a start of the unit.
-			NR == 1 && $3 != "systemd[1]:" { others_until = $1 + 1 }
+			NR == 1 && $3 != "systemd[1]:" { others_until = $1 + 1 } # a text may have begun before that
 			in_own {
 				ended = /[]]: *>$/
 				in_own = $0 !~ header && $3 != "systemd[1]:" && !ended
@@ -45,7 +44,6 @@ for unit in $services; do
 			/=<$/ || length($0) >= 49152 || ($1 <= others_until && $0 !~ header) { others_until = $1 + 1 }
 			length($0) <= letters && !/=<$/ && /: I[0-9]+ [0-9:.]+ +[0-9]+ flags\.go:[0-9]+\] FLAG: --/ { next }
 			{
-				# Longer ones journald splits, at 48 KiB: the rest is a line of its own.
 				begins[kept % lines] = length($0) > letters && (/=<$/ || length($0) >= 49152)
 				line[kept++ % lines] = substr($0, 1, letters)
 			}
