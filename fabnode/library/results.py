@@ -45,9 +45,9 @@ class PlannedChange:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the change as `inv plan --json` prints it."""
-        found = asdict(self)
-        step, diff = found.pop("step"), found.pop("diff")
-        return {**found, **({} if diff is None else {"diff": diff}), "step": step}
+        # By hand: `asdict` copies deeply, and there are dozens of a bare host.
+        found = {name: getattr(self, name) for name in ("action", "kind", "name", "why")}
+        return {**found, **({} if self.diff is None else {"diff": self.diff}), "step": self.step}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..util.errors import FabnodeError
@@ -447,6 +448,7 @@ def _stamp(unit: Unit, facts: Facts, wanted: tuple[Resource, ...]) -> dict[str, 
     return digests
 
 
+@lru_cache(64)  # many nodes lack the same files, or have the same others
 def text_diff(path: str, old: bytes | None, new: bytes) -> str | None:
     """Return how a text changes, cleaned and cut; None where one is unknown or no text."""
     if old is None:

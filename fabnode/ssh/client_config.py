@@ -15,7 +15,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from shutil import which
 from typing import NamedTuple
@@ -369,6 +369,7 @@ class _Account(NamedTuple):
     pw_dir: str
 
 
+@cache  # asked four times for each host, where a directory service may be asked each time
 def _account() -> _Account:
     try:
         found = pwd.getpwuid(os.getuid())

@@ -62,6 +62,7 @@ _SHELL_CAUSES = {
 }
 _REFUSED = re.compile(r"(is not allowed to execute ')(\S+) .*(' as )", re.DOTALL)
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
+_ESCAPED = {byte: f"\\0{byte:03o}" for byte in range(256) if byte not in _PLAIN}
 _TURN = 0.1  # seconds: the longest that output waits while the remote side takes no input
 _IDLE = 0.05  # seconds after which an input that had nothing to give is asked again
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
@@ -375,7 +376,7 @@ def for_any_shell(script: str) -> str:
     exclamation marks, newlines and backslashes for its own. So they see none of these; `printf %b`
     of a real sh puts them back.
     """
-    encoded = "".join(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in script.encode())
+    encoded = script.encode().decode("latin-1").translate(_ESCAPED)
     return f"exec /bin/sh -c 'eval \"$(printf %b \"$1\")\"' fabnode '{encoded}'"
 
 

@@ -215,6 +215,7 @@ def test_a_user_without_a_name_has_a_configuration_too(
         raise KeyError
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr(client_config, "_account", client_config._account.__wrapped__)
     assert options(home, "").identities[0] == home / ".ssh/id_rsa"
     assert local_user() == str(os.getuid())
 
