@@ -157,7 +157,7 @@ def show(hosts: int, state: str, runs: Mapping[tuple[str, str], Sequence[Run]]) 
             f" {statistics.median(u.peak for u in usage) / 1e6:5.0f} MB,"
             f" {max(u.threads for u in usage):4} threads, {max(u.files for u in usage):4} files,"
             f" {last.calls:4} API calls; a host: {last.calls / hosts:.2f} API calls,"
-            f" {round_trips / hosts:.1f} round trips,"
+            f" {round_trips / hosts:.1f} round trips, {last.seen['bytes'] / hosts / 1e3:.1f} kB,"
             f" {last.seen['connections'] / hosts:.1f} connections",
             flush=True,
         )

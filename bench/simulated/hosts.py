@@ -34,13 +34,15 @@ class Seen:
     """
     What hosts were asked for.
 
-    :param most: connections that were open at once. :param unanswered: commands that no host knows.
+    :param most: connections that were open at once. :param bytes: of the programs that were sent.
+    :param unanswered: commands that no host knows.
     """
 
     connections: int = 0
     open: int = 0
     most: int = 0
     probes: int = 0
+    bytes: int = 0
     forwarded: Counter[int] = field(default_factory=Counter)
     unanswered: list[str] = field(default_factory=list)
 
@@ -50,10 +52,11 @@ class Seen:
             "connections": self.connections,
             "most": self.most,
             "probes": self.probes,
+            "bytes": self.bytes,
             "forwarded": dict(self.forwarded),
             "unanswered": self.unanswered[:3],
         }
-        self.connections, self.most, self.probes = 0, self.open, 0
+        self.connections, self.most, self.probes, self.bytes = 0, self.open, 0, 0
         self.forwarded, self.unanswered = Counter(), []
         return taken
 
@@ -107,6 +110,7 @@ async def serve(
         for mark in marks:  # the login shell's, and root's
             process.stdout.write(f"fabnode-{mark}-shell\nfabnode-{mark}-root\n".encode())
         program = await process.stdin.read()
+        seen.bytes += len(program)
         if probe := _PROBE.search(program):
             seen.probes += 1
             address = process.channel.get_extra_info("sockname")[0]

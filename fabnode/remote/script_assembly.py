@@ -35,6 +35,7 @@ PROGRAMS = {
         "apply/digests",
         "apply/durable",
         "apply/files",
+        "apply/owners",
         "apply/programs",
         "apply/download",
         "apply/neighbours",

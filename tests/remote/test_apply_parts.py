@@ -217,7 +217,8 @@ WITH_FILES = (
     | {f"apply/{name}" for name in ("files", "payload", "digests", "previous", "units")}
     | {"shared/journal"}
 )
-PROGRAMS_JUDGED = {"shared/programs", "shared/provenance", "apply/programs"}
+UNPACKING = {"apply/payload", "apply/digests"}
+JUDGED = {"shared/programs", "shared/provenance"}  # programs, by whose they are
 
 
 @pytest.mark.parametrize(
@@ -231,15 +232,15 @@ PROGRAMS_JUDGED = {"shared/programs", "shared/provenance", "apply/programs"}
         ("program", WITH_FILES),
         ("mode", WITH_FILES),
         ("unit", WITH_FILES),
-        ("copied program", WITH_FILES | PROGRAMS_JUDGED),
-        ("image", WITH_FILES | PROGRAMS_JUDGED | {"apply/images"}),
+        ("copied program", WITH_FILES | JUDGED | {"apply/owners", "apply/programs"}),
+        ("image", BARE | UNPACKING | JUDGED | {"apply/owners", "apply/images"}),
         ("quarantined", WITH_FILES | {"apply/quarantine"}),
         ("superseded", WITH_FILES | {"apply/quarantine", "apply/superseded"}),
         ("join", WITH_FILES | {"apply/joining", "apply/replaced"}),
         ("made again", BARE | {"apply/replaced"}),
         ("hook", BARE | {"apply/hooks"}),
         ("trace: kept", WITH_FILES | {"apply/kept"}),
-        ("trace: pods", WITH_FILES | PROGRAMS_JUDGED | {"apply/pods"}),
+        ("trace: pods", BARE | JUDGED | {"apply/owners", "apply/pods"}),
         ("trace: tree", WITH_FILES | {"apply/reset"}),
     ],
 )

@@ -1,12 +1,5 @@
-# Programs of this host: run or copied only where they are root's alone.
+# Programs of this host that are copied or go, once they have cleaned up.
 # shellcheck shell=sh disable=SC2154 # sibling: see apply/lifetime
-
-require_roots_program() { # require_roots_program PROGRAM: or it is not run, and why is reported
-	is_roots_program "$1" || {
-		echo "others than root may change $1, or a folder or link on the way to it: it is not run" >&2
-		return 1
-	}
-}
 
 # Nobody but root can put another file there meanwhile: what was hashed is what was seen, and nothing of it is run.
 copy_program() { # copy_program SOURCE SIZE PATH MODE SHA256: the whole file at once, or nothing happens
