@@ -79,7 +79,9 @@ def test_a_renewal_leaves_the_name_in_the_kubelets_kubeconfig(joined: Lab) -> No
     text = joined.on("n2", f"cat {on_host.KUBELET_KUBECONFIG}")
     assert "tls-server-name: kubernetes.default.svc" in text
     assert joined.plan("--exit-code")["empty"]
-    assert ready(joined) == before
+    assert {**ready(joined), "n2": before["n2"]} == before
+    # On a busy machine a kubelet that starts again reports not Ready until it has seen the runtime.
+    eventually(lambda: ready(joined)["n2"][0] == "True")
 
 
 def test_another_apiserver_dies_during_a_deployment(joined: Lab) -> None:
