@@ -1,9 +1,15 @@
 """What `inv` finds here: the tasks of `fabnode.tasks`, and those of the lab."""
 
+import sys
+
 from invoke.collection import Collection
 
-import fabnode.tasks
-from lab import tasks as lab_tasks
+# Invoke tells Python to keep nothing that it compiles (--write-pyc): each command in a clone would
+# compile all that it needs once more. What the user told Python holds.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
+import fabnode.tasks  # noqa: E402 - after that
+from lab import tasks as lab_tasks  # noqa: E402
 
 ns = Collection.from_module(fabnode.tasks)
 ns.add_collection(lab_tasks.ns, "lab")

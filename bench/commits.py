@@ -31,6 +31,9 @@ def checkout(commit: str) -> Iterator[Path]:
         git = ["git", "-C", str(PROJECT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
         try:
+            # As users have it after their first command; Invoke alone would keep nothing.
+            compiled = [sys.executable, "-m", "compileall", "-q", "fabnode", "lab"]
+            subprocess.run(compiled, cwd=folder, check=True)
             yield folder
         finally:
             subprocess.run([*git, "remove", "--force", str(folder)], check=False)

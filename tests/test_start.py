@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,28 @@ def loaded(*words: str, code: str = RUN) -> set[str]:
     names = modules(*words, code=code)
     rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("fabnode.")}
     return rooms | {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("program", ["invoke", "fabric"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_command_in_a_clone_compiles_is_kept_unless_python_was_told_otherwise(
+    tmp_path: Path, program: str, kept: bool
+) -> None:
+    """Invoke would have all of it compiled once more by each command."""
+    for name in ("fabnode", "lab", "config", "templates"):
+        ours = shutil.ignore_patterns("__pycache__", "recipes")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ours)
+    for name in ("tasks.py", "fabfile.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    if not kept:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    command = [sys.executable, "-m", program, "--list"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {path.name.partition(".")[0] for path in (tmp_path / "fabnode").rglob("*.pyc")}
+    assert ("host_tasks" if program == "fabric" else "tasks") in found or not kept
+    assert kept or not found
 
 
 def test_a_command_seldom_looks_for_dead_cycles(tmp_path: Path) -> None:
