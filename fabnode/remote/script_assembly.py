@@ -47,6 +47,7 @@ PROGRAMS = {
         "apply/images",
         "apply/pods",
         "apply/reset",
+        "apply/unfinished",
         "apply/kept",
     ),
     # Serves parts to other hosts of a run, and what answers one connection of theirs.

@@ -21,7 +21,7 @@ class _Reads(Protocol):
 
 def lean(node: Object) -> Object:
     """Return a Node object without what nobody here reads, to be kept; never to be written back."""
-    status = node.get("status")
+    status = node.get("status") if isinstance(node, dict) else None
     if not isinstance(status, dict):
         return node
     return {**node, "status": {key: status[key] for key in status if key not in _UNREAD}}
@@ -52,6 +52,8 @@ def listed(
     while True:
         found = page.get("items") or ()
         items += map(keep, found) if keep else found
-        if not (following := str((page.get("metadata") or {}).get("continue") or "")):
+        metadata = page.get("metadata")
+        following = metadata.get("continue") if isinstance(metadata, dict) else None
+        if not isinstance(following, str) or not following:
             return {**whole, "items": items}
         page = api.get(path, limit=str(PAGE), **query, **{"continue": following})

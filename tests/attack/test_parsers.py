@@ -469,7 +469,7 @@ def test_events_of_a_watch(event: Any) -> None:
     attacks.tried()
 
     class Broken:
-        def get(self, *_: Any) -> dict[str, Any]:
+        def get(self, *_: Any, **__: Any) -> dict[str, Any]:
             return {"items": [], "metadata": {"resourceVersion": "1"}}
 
         def stream(self, *_: Any, **__: Any) -> Any:

@@ -92,10 +92,11 @@ def test_kubespray_of_ipv6_alone_with_a_dns_cache_of_ipv4(tmp_path: Path) -> Non
     }
     found = imported(written(tmp_path, files))
     assert "169.254.25.10" in decisions(found)["cluster.dns_address"]
-    assert "IPv6 alone" in decisions(found)["cluster.dns_address"]
+    assert "is of IPv4, which Services have not" in decisions(found)["cluster.dns_address"]
     with (tmp_path / "group_vars/all.yml").open("a") as file:
         file.write("nodelocaldns_ip: 169.254.25.10\n")
-    assert "IPv6 alone" in decisions(imported(tmp_path))["cluster.dns_address"]
+    again = decisions(imported(tmp_path))["cluster.dns_address"]
+    assert "is of IPv4, which Services have not" in again
     (tmp_path / "group_vars/all.yml").write_text(
         SIX + "ipv4_stack: false\nipv6_stack: true\nenable_nodelocaldns: false\n"
     )

@@ -242,6 +242,7 @@ JUDGED = {"shared/programs", "shared/provenance"}  # programs, by whose they are
         ("trace: kept", WITH_FILES | {"apply/kept"}),
         ("trace: pods", BARE | JUDGED | {"apply/owners", "apply/pods"}),
         ("trace: tree", WITH_FILES | {"apply/reset"}),
+        ("trace: reset", BARE | {"apply/unfinished"}),
     ],
 )
 def test_parts_that_are_not_called_stay_here(name: str, parts: set[str]) -> None:

@@ -276,13 +276,10 @@ def _dns(survey: Survey) -> None:
         doubt = "" if local else "the inventory does not say whether nodes have a DNS cache."
         given = address if address and address.odd is Kind.PLAIN and not address.empty else None
         cache = text_of(given) or _NODE_LOCAL_DNS
-        unreached = ""
-        if ":" not in cache and _is_of_ipv6(survey):
-            unreached = "pods of IPv6 alone get no answer from an address of IPv4."
         if given:
-            ledger.take(key, cache, given, "nodelocaldns_ip", unreached)
+            ledger.take(key, cache, given, "nodelocaldns_ip")
         else:
-            ledger.assume(key, cache, TOOL, unreached or doubt)
+            ledger.assume(key, cache, TOOL, doubt)
         return
     manual = text_of(survey.common("dns_mode")) == "manual"
     name = "manual_dns_server" if manual else "skydns_server"
@@ -301,10 +298,6 @@ def _dns(survey: Survey) -> None:
         ledger.take(key, address_of_service, server, name, doubt)
     else:
         ledger.assume(key, address_of_service, TOOL, doubt)
-
-
-def _is_of_ipv6(survey: Survey) -> bool:
-    return families_of(split_values(_known(survey, "cluster.service_cidr"))) == (6,)
 
 
 def _apiserver(survey: Survey, control: dict[str, Place], families: Sequence[Family]) -> None:

@@ -21,10 +21,6 @@ record_baseline() { # record_baseline FILE…: of which any shows that a deploym
 	fi
 }
 
-end_reset() { # one that was cut off is over: the host is a node again
-	rm -f -- "$state/resetting"
-}
-
 keep_files_before() { # of those that are observed
 	rm -rf "$state/before"
 	printf '%s\n' "$observed_paths" | while IFS= read -r path; do
