@@ -103,7 +103,16 @@ class Watch:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._follow(self._list())
+                try:
+                    version = self._list()
+                except ApiError as error:
+                    if error.status != _GONE:
+                        raise
+                    # Of a page that came so late that its list is not known any more: anew, as
+                    # client-go does.
+                    self._stopping.wait(_RELIST_PAUSE)
+                else:
+                    self._follow(version)
         except Exception as error:
             with self._changed:
                 self._error = error

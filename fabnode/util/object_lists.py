@@ -50,7 +50,9 @@ def listed(
     whole = page = api.get(path, limit=str(PAGE), **query)
     items: list[Object] = []
     while True:
-        found = page.get("items") or ()
+        found = page.get("items") or []
+        if not isinstance(found, list):
+            found = [found]  # no object, as whoever reads it sees
         items += map(keep, found) if keep else found
         metadata = page.get("metadata")
         following = metadata.get("continue") if isinstance(metadata, dict) else None
