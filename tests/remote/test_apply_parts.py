@@ -106,6 +106,7 @@ WAYS = {
     "sent": (None, "", False),
     "pulled": (PULL, "", False),
     "recorded": (None, RECORD, True),
+    "made a node": (None, "", True),
 }
 
 
@@ -261,4 +262,6 @@ def test_parts_keep_their_order() -> None:
 def test_the_host_is_recorded_by_parts_of_their_own(part: str) -> None:
     whole = {each.rpartition("/")[2] for each in needed(script(CHANGES["file"], "recorded"))}
     assert part in whole
-    assert part not in {each.rpartition("/")[2] for each in needed(script(CHANGES["file"]))}
+    for way in ("sent", "made a node"):  # the second one is every deployment of all steps
+        sent = needed(script(CHANGES["file"], way))
+        assert part not in {each.rpartition("/")[2] for each in sent}
