@@ -90,29 +90,47 @@ class Cordons:
         self._put(name, live, operation)
         return operation
 
-    def open(self, name: str, operation: Operation) -> Operation:
-        """Have a node that an operation cordoned take pods, and keep the operation's record."""
+    def open(self, name: str, operation: Operation) -> tuple[Operation, bool]:
+        """
+        Have a node that an operation cordoned take pods, and keep the operation's record.
+
+        :returns: the operation as it goes on, and whether the node takes pods: others may have
+            cordoned it meanwhile.
+        """
         opened = replace(operation, excluded=False)
 
         def patch(live: Object) -> Object | None:
             return operations.open_patch(live, operation, opened)
 
-        self._write(name, self.live(name), patch)
+        takes_pods = self._lift(name, operation, patch)
         self.forget(name)
-        return opened
+        return opened, takes_pods
 
     def end(self, name: str, operation: Operation) -> bool:
         """
         End an operation: a node that it cordoned takes pods again, any other is as before.
 
-        :returns: whether the node takes pods, as far as that is the operation's to say: others may
-            have lifted its cordon meanwhile, and set one of theirs.
+        :returns: whether the node takes pods: others may have lifted its cordon meanwhile, and set
+            one of theirs.
         """
-        live = self.live(name)
-        stays = operations.is_cordoned(live) and not operations.is_own_cordon(live)
-        self._write(name, live, lambda live: operations.end_patch(live, operation))
+        takes_pods = self._lift(name, operation, lambda live: operations.end_patch(live, operation))
         self.forget(name)
-        return operation.cordons and not stays
+        return takes_pods
+
+    def _lift(
+        self, name: str, operation: Operation, patch: Callable[[Object], Object | None]
+    ) -> bool:
+        """Patch a Node, which lifts the operation's own cordon; return whether it takes pods."""
+        stays = False
+
+        def seen(live: Object) -> Object | None:
+            nonlocal stays
+            lifts = operation.cordons and operations.is_own_cordon(live)
+            stays = operations.is_cordoned(live) and not lifts
+            return patch(live)
+
+        self._write(name, self.live(name), seen)
+        return not stays
 
     def taint(self, name: str, key: str, *effects: str, value: str = "") -> None:
         """Have a node bear taints of this key, one of each effect, and no others of it."""

@@ -115,11 +115,11 @@ class NodesInUse:
     def open(self, name: str, operation: Operation, phase: str) -> Operation:
         """Have a node take pods again in an operation that goes on with it, and return that."""
         with self.context.run.journal.step(name, UNCORDON) as log:
-            opened = self.cordons.open(name, replace(operation, phase=phase))
-            if opened.cordons:
+            opened, takes_pods = self.cordons.open(name, replace(operation, phase=phase))
+            if takes_pods:
                 log.changed("takes pods again, on trial")
             else:
-                log.note("it was cordoned before, and stays so")
+                log.note(_stays(operation))
         return opened
 
     def uncordon(self, name: str, operation: Operation) -> None:
@@ -127,10 +127,8 @@ class NodesInUse:
         with self.context.run.journal.step(name, UNCORDON) as log:
             if self.cordons.end(name, operation):
                 log.changed("takes pods again")
-            elif operation.cordons:
-                log.note("it was cordoned by somebody else meanwhile, and stays so")
             else:
-                log.note("it was cordoned before, and stays so")
+                log.note(_stays(operation))
 
     def proof(
         self, deployer: NodeDeployer, *, probing: threading.Lock, network: bool, advice: str
@@ -362,3 +360,9 @@ def _cordoned(using: NodesInUse, name: str, what: What) -> Operation:
         else:
             log.note(f"goes on: {operation.what} {operation.origin}")
     return operation
+
+
+def _stays(operation: Operation) -> str:
+    """Return why a node stays cordoned when an operation ends, in a line."""
+    when = "by somebody else meanwhile" if operation.cordons else "before"
+    return f"it was cordoned {when}, and stays so"

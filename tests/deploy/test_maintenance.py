@@ -13,6 +13,7 @@ import pytest
 from fabnode.cli import drain_view
 from fabnode.deploy import dead_kubelet, draining, host_changes, maintenance, node_proof
 from fabnode.deploy import run as run_module
+from fabnode.deploy.cordons import Cordons
 from fabnode.deploy.dead_kubelet import PodsMayRunError
 from fabnode.deploy.maintenance import (
     KernelTooOldError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fabnode.config.configuration import Node
+    from fabnode.upkeep.operations import Operation
     from fabnode.util.fan_out import Outcome
 
 BOOTS = [f"b0000000-0000-0000-0000-{number:012}" for number in range(10)]
@@ -405,6 +407,22 @@ def test_a_cordon_that_its_owner_lifts_meanwhile_is_not_left_behind(scene: Maint
     assert scene.record() is None
 
 
+def test_a_cordon_that_is_lifted_at_the_end_of_what_began_within_it_is_not_said_to_stay(
+    scene: Maintained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.api.nodes["n1"] = node("n1", cordoned=True, manager="kubectl-cordon")
+    end = Cordons.end
+
+    def lifted(cordons: Cordons, name: str, operation: Operation) -> bool:
+        del scene.api.nodes["n1"]["spec"]["unschedulable"]
+        return end(cordons, name, operation)
+
+    monkeypatch.setattr(Cordons, "end", lifted)
+    assert scene.maintain()["n1"].ok
+    assert not scene.api.cordoned()
+    assert not [text for text in scene.texts("done") if "stays so" in text]
+
+
 def test_a_command_in_place_of_a_reboot(scene: Maintained) -> None:
     assert scene.maintain(command="apt-get -y upgrade")["n1"].ok
     assert scene.hosts["n1"].said == ["apt-get -y upgrade"]
@@ -498,6 +516,24 @@ def test_a_node_that_does_not_stay_well_takes_pods_and_is_not_rebooted_again(
     assert soaking.maintain()["n1"].ok
     assert soaking.hosts["n1"].said == ["systemctl --no-block reboot"]
     assert soaking.record() is None
+
+
+def test_a_node_that_others_cordoned_meanwhile_is_not_said_to_be_on_trial(
+    soaking: Maintained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = Cordons.open
+
+    def taken(cordons: Cordons, name: str, operation: Operation) -> tuple[Operation, bool]:
+        own = soaking.api.nodes[name]
+        theirs = node(name, cordoned=True, manager="kubectl-cordon")["metadata"]["managedFields"]
+        own["metadata"]["managedFields"] = theirs
+        return opens(cordons, name, operation)
+
+    monkeypatch.setattr(Cordons, "open", taken)
+    assert soaking.maintain()["n1"].ok
+    assert soaking.api.cordoned()
+    assert "takes pods again, on trial" not in soaking.texts("done")
+    assert "it was cordoned by somebody else meanwhile, and stays so" in soaking.texts("done")
 
 
 def test_on_trial_after_a_command_a_reboot_is_a_maintenance_of_its_own(soaking: Maintained) -> None:
