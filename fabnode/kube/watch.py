@@ -108,7 +108,7 @@ class Watch:
                 except ApiError as error:
                     if error.status != _GONE:
                         raise
-                    # Of a page that came so late that its list is not known any more: anew, as
+                    # A page came so late that the API has forgotten its list: list again, as
                     # client-go does.
                     self._stopping.wait(_RELIST_PAUSE)
                 else:
