@@ -100,10 +100,12 @@ def fields_of(line: Sequence[str]) -> tuple[str, str, str | None]:
     """
     Return the name, the address and the `ip` that a line's words are; None: it names none.
 
-    Of a host of both families there may be two addresses. Nothing is checked.
+    Of a host of both families there may be two addresses, by a space or, as in tables, a comma
+    apart. Nothing is checked.
 
     :raises InvalidValueError: there are more words.
     """
+    line = [line[0], *(each for word in line[1:] for each in word.split(","))]
     addresses = line[1:]
     if len(line) == 3 and all(map(is_address, addresses)) and len(families_of(addresses)) == 2:
         return line[0], addresses[0], ",".join(addresses)

@@ -92,6 +92,7 @@ def test_hosts_are_found_in_each_shape(tmp_path: Path, document: object, more: A
     "host",
     [
         "n1 192.0.2.1 2001:db8::1",
+        "n1 192.0.2.1,2001:db8::1",
         {"name": "n1", "ip": "192.0.2.1,2001:db8::1"},
         {"name": "n1", "ip": ["192.0.2.1", "2001:db8::1"]},
         {"name": "n1", "ip": "192.0.2.1/24, 2001:DB8:0::1/64"},
