@@ -60,8 +60,9 @@ ALWAYS_RECORDS = "None" not in str(vars(NodePlanner)["record"].fget.__annotation
 
 
 def sent(changes: tuple[Change, ...], record: str) -> int:
-    """Return the bytes of an apply."""
-    todo = actions(Plan("n1", changes), GZIP, record=record)
+    """Return the bytes of an apply; deployments end what is left of a reset as well."""
+    deploys = not any(isinstance(change.resource, Trace) for change in changes)
+    todo = actions(Plan("n1", changes), GZIP, record=record, remakes=deploys)
     with tempfile.TemporaryDirectory() as folder:
         return sum(map(len, stream(todo, Packer(Path(folder)), GZIP)))
 
