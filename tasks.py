@@ -4,8 +4,8 @@ import sys
 
 from invoke.collection import Collection
 
-# Invoke tells Python to keep nothing that it compiles (--write-pyc): each command in a clone would
-# compile all that it needs once more. What the user told Python holds.
+# Invoke has Python keep nothing that it compiles (--write-pyc): each command in a clone would
+# compile all that it needs once more. The setting of the user's Python holds.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 import fabnode.tasks  # noqa: E402 - after that

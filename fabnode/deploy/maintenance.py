@@ -250,7 +250,7 @@ class _Node:
         Return the Node object of a host, which is to be the node's, and whether that is proved.
 
         Its kubelet reports machine and boot when it starts: the boot may be another one where it
-        has not started since. That tells no clone, so that such a host is asked for all its ids.
+        has not started since. A clone has the same, so that such a host is asked for all its ids.
 
         :raises NotItsHostError: it is another one's.
         """

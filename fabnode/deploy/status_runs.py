@@ -47,7 +47,7 @@ def _keeping(run: Run, nodes: Sequence[InFlight]) -> tuple[InFlight, ...]:
     """
     Name sets that hosts keep, as this deployer knows them; while a record does, that does.
 
-    Another deployer may have proved that upgrade since: its host tells, where it can be asked.
+    Another deployer may have proved that upgrade since: its host is asked, where it can be.
     """
     texts = {
         each.node: text
@@ -55,8 +55,8 @@ def _keeping(run: Run, nodes: Sequence[InFlight]) -> tuple[InFlight, ...]:
         if not each.operation and (text := unfinished.kept(run.config, each.node))
     }
     ask = [node for node in run.nodes if node.name in texts]
-    for name, said in _asked(run, ask, unfinished.kept_command(run.config.paths.state)).items():
-        if said == unfinished.NOT_KEPT:
+    for name, answer in _asked(run, ask, unfinished.kept_command(run.config.paths.state)).items():
+        if answer == unfinished.NOT_KEPT:
             unfinished.forget(run.config, name)
             del texts[name]
     return tuple(
@@ -83,8 +83,8 @@ def _recorded(run: Run, nodes: Sequence[Node]) -> Mapping[str, str]:
     found = _asked(run, nodes, unfinished.read_command(run.config.paths.state))
     unknown = "(its host does not say whether a reset is unfinished: {})"
     return {
-        name: unknown.format(said.message) if isinstance(said, FabnodeError) else said
-        for name, said in found.items()
+        name: unknown.format(answer.message) if isinstance(answer, FabnodeError) else answer
+        for name, answer in found.items()
     }
 
 

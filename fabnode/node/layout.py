@@ -118,7 +118,7 @@ def certificate_files(*, authority: bool) -> frozenset[str]:
 
 
 def reset_record(state: str) -> str:
-    """Return the file that tells of a reset which is not done (`apply/reset.sh`)."""
+    """Return the file that records a reset which is not done (`apply/reset.sh`)."""
     return f"{state}/resetting"
 
 

@@ -813,7 +813,7 @@ def test_a_reboot_of_what_may_be_a_clone_declares_no_pod_dead(dead: Dead) -> Non
 
 
 def test_a_host_that_has_a_machine_id_for_each_boot_is_maintained(scene: Maintained) -> None:
-    """As one without a disk has: its kubelet tells of the boot in which it is."""
+    """As one without a disk has: its kubelet reports that of the current boot."""
     scene.hosts["n1"].machines = [MACHINE, "f" * 32]
     scene.api.pods = [pod("a")]
     assert scene.maintain()["n1"].ok

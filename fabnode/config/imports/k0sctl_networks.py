@@ -83,10 +83,10 @@ def _take(config: Value | None, key: str, ledger: Ledger) -> None:
 
 
 def _begins_with_ipv6(config: Value | None) -> bool:
-    """Say which family is the first: as it is said, or the one of the apiserver's own address."""
-    said = text_of(config.at("spec", "network", "primaryAddressFamily") if config else None)
+    """Say which family is the first: the configured one, or that of the apiserver's own address."""
+    configured = text_of(config.at("spec", "network", "primaryAddressFamily") if config else None)
     address = text_of(config.at("spec", "api", "address") if config else None)
-    return said == "IPv6" or (not said and is_ipv6(address))
+    return configured == "IPv6" or (not configured and is_ipv6(address))
 
 
 def _dns_address(services: str) -> str:
