@@ -20,6 +20,7 @@ from fabnode.pki import certificates
 from fabnode.steps.checks.probe_answers import APISERVER
 from fabnode.util.merging import merge_deep
 from lab import hosts, processes
+from lab.errors import LabError
 from lab.layout import Layout
 
 T = TypeVar("T")
@@ -353,13 +354,17 @@ class Lab:
 
 
 def eventually(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """Return what `condition` returns once that is something; AssertionErrors are tried again."""
+    """
+    Return what `condition` returns once that is something.
+
+    AssertionErrors are tried again, as is a host that is off: one that reboots is, for a moment.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             if found := condition():
                 return found
-        except AssertionError:
+        except (AssertionError, LabError):
             if time.monotonic() > deadline:
                 raise
         assert time.monotonic() < deadline, "it never came to that"
