@@ -10,11 +10,19 @@ from .util import program
 from .util.about import VERSION
 from .util.problems import nearest
 
+_FIRST = "init"  # what one types first; `config.init` as well
+_BAD_INPUT = 2
 _UNKNOWN = re.compile(r"No idea what '(.+)' is!")  # invoke/parser/parser.py
 
 
 class _Program(Program):
-    """Invoke's program, which also suggests a task where one is misspelled."""
+    """Invoke's program; what it can't parse is bad input (exit 2), a misspelled task has a hint."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        try:
+            super().parse_core(argv)
+        except ParseError as error:
+            raise Exit(str(error), _BAD_INPUT) from error
 
     def parse_tasks(self) -> None:
         try:
@@ -22,14 +30,13 @@ class _Program(Program):
         except ParseError as error:
             unknown = _UNKNOWN.match(str(error))
             hint = nearest(unknown[1], list(self.collection.task_names)) if unknown else ""
-            if not hint:
-                raise
-            raise ParseError(f"{error} {hint}", error.context) from error
+            raise Exit(f"{error} {hint}".rstrip(), _BAD_INPUT) from error
 
 
 def _program() -> _Program:
-    from .tasks import ns
+    from .tasks import config_init, ns
 
+    ns.add_task(config_init, _FIRST)
     # Its name, however Python was told to run it, is what shells are to complete words for.
     names = ["fabnode"]
     return _Program(

@@ -285,8 +285,35 @@ def test_a_task_that_is_misspelled_is_suggested(
     monkeypatch.setattr(program, "_name", "inv")  # restored afterwards
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 1
+    assert end.value.code == 2
     assert capfd.readouterr().err.strip().endswith("did you mean deploy-nodes?")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        ("init --help", 0, "Write a first configuration for a cluster."),
+        ("init --kubeconfig missing --no-ssh", 2, "missing: No such file or directory"),
+        ("init --no-such-option", 2, "No idea what '--no-such-option' is!"),
+        ("--no-such-option", 2, "No idea what '--no-such-option' is!"),
+    ],
+)
+def test_the_installed_command_begins_with_init(
+    words: str,
+    code: int,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["fabnode", *words.split()])
+    monkeypatch.setattr(program, "_name", "inv")  # restored afterwards
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert (end.value.code or 0) == code
+    assert text in "".join(capfd.readouterr())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_check_asks_own_steps_what_they_want(surface: Surface, tmp_path: Path) -> None:
