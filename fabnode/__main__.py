@@ -8,10 +8,10 @@ from invoke.program import Program
 
 from .util import program
 from .util.about import VERSION
+from .util.errors import InputError
 from .util.problems import nearest
 
 _FIRST = "init"  # what one types first; `config.init` as well
-_BAD_INPUT = 2
 _UNKNOWN = re.compile(r"No idea what '(.+)' is!")  # invoke/parser/parser.py
 
 
@@ -22,7 +22,7 @@ class _Program(Program):
         try:
             super().parse_core(argv)
         except ParseError as error:
-            raise Exit(str(error), _BAD_INPUT) from error
+            raise Exit(str(error), InputError.exit_code) from error
 
     def parse_tasks(self) -> None:
         try:
@@ -30,7 +30,7 @@ class _Program(Program):
         except ParseError as error:
             unknown = _UNKNOWN.match(str(error))
             hint = nearest(unknown[1], list(self.collection.task_names)) if unknown else ""
-            raise Exit(f"{error} {hint}".rstrip(), _BAD_INPUT) from error
+            raise Exit(f"{error} {hint}".rstrip(), InputError.exit_code) from error
 
 
 def _program() -> _Program:

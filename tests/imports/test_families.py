@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from fabnode.config.imports import settle
+from fabnode.config.starter import Known, Missing
+from fabnode.util.families import family_of
 
 from .support import decisions, imported, taken, text_of, unmarked, without, written
 
@@ -398,3 +403,17 @@ def test_several_apiservers_are_a_list_to_choose(hosts: str, listed: str, tmp_pa
     assert ("docs/several-apiservers.md" in decisions(found)["cluster.apiserver"]) == (
         "\nb" in hosts
     )
+
+
+@pytest.mark.parametrize(
+    ("service_cidr", "dns"),
+    [("10.68.0.0/16", 4), ("fd00:10:68::/108", 6), ("fd00:10:68::/108,10.68.0.0/16", 6)],
+)
+def test_what_stands_for_an_unknown_dns_address_is_of_a_family_of_services(
+    service_cidr: str, dns: int
+) -> None:
+    """So that it is no problem of its own where all other settings are judged."""
+    unknown: dict[str, Any] = dict.fromkeys(("pod_cidr", "dns_address"), Missing("nobody knows"))
+    filled = settle._filled({"service_cidr": Known(service_cidr, ""), **unknown})
+    assert isinstance(found := filled["dns_address"], Known)
+    assert family_of(found.value) == dns

@@ -22,12 +22,12 @@ _FILL = {
     "version": "1.36.0",
     "apiserver": "https://api.invalid",
     "ca": "ca.pem",
-    "dns_address": "169.254.20.10",
 }
 _NETWORKS: Mapping[str, Mapping[Family, str]] = {
     "service_cidr": {4: "198.18.0.0/24", 6: "2001:db8:ffff:1::/112"},
     "pod_cidr": {4: "198.19.0.0/16", 6: "2001:db8:ffff:2::/56"},
 }
+_DNS: Mapping[Family, str] = {4: "169.254.20.10", 6: "fe80::20:10"}
 _ANYBODY = Host("any", "203.0.113.1")
 
 
@@ -71,11 +71,12 @@ def _filled(cluster: Mapping[str, starter.Fact]) -> dict[str, starter.Fact]:
     }
     facts = (cluster[key] for key in _NETWORKS)
     known = [each for fact in facts if isinstance(fact, Known) for each in split_values(fact.value)]
+    families = families_of(known) or (4,)
     for key, values in _NETWORKS.items():
         if isinstance(found[key], Missing):
-            found[key] = Known(
-                ",".join(values[family] for family in families_of(known) or (4,)), ""
-            )
+            found[key] = Known(",".join(values[family] for family in families), "")
+    if isinstance(found["dns_address"], Missing):
+        found["dns_address"] = Known(_DNS[families[0]], "")
     return found
 
 
