@@ -64,8 +64,7 @@ class Cordons:
 
     def all_live(self) -> dict[str, Object]:
         """Return all Node objects as they are now, by name."""
-        items = node_status.all_nodes(self._api)
-        return {str(item["metadata"]["name"]): item for item in items}
+        return node_status.all_nodes(self._api)
 
     def begin(self, name: str, wanted: Operation) -> tuple[Operation, bool]:
         """

@@ -63,7 +63,7 @@ class Nodes:
 
     def current(self) -> dict[str, Object]:
         """Return the Node objects as they are now, by name."""
-        return {o["metadata"]["name"]: o for o in node_status.all_nodes(self._api)}
+        return node_status.all_nodes(self._api)
 
     def settled(self, names: Collection[str]) -> dict[str, Object]:
         """Return the Node objects once Kubernetes has taken its own passing taints off these."""

@@ -29,7 +29,7 @@ def registrations(api: Api, known: Collection[str]) -> tuple[Registration, ...]:
     """
     found = node_status.all_nodes(api)
     days = permitted(lambda: proxy_binding.removed(proxy_binding.read(api))) or {}
-    made = [_registration(live, known, days) for live in found]
+    made = [_registration(live, known, days) for live in found.values()]
     return tuple(sorted(made, key=lambda node: node.name))
 
 
@@ -50,7 +50,7 @@ def left(api: Api, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
     :raises ApiError: this account may not list nodes.
     """
-    there = {str(live["metadata"]["name"]) for live in node_status.all_nodes(api)}
+    there = node_status.all_nodes(api)
     bound = permitted(lambda: proxy_binding.users(proxy_binding.read(api))) or frozenset()
     found = {
         name: (

@@ -24,10 +24,9 @@ _RUNTIME = re.compile(r"([a-z]{1,20})://v?(\d+\.\d+\.\d+)", re.ASCII)
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 
-def all_nodes(api: Api) -> list[Object]:
-    """Return all Node objects of the cluster, lean. Raises ApiError where the account may not."""
-    found: list[Object] = listed(api, NODES, lean)["items"]
-    return found
+def all_nodes(api: Api) -> dict[str, Object]:
+    """Return all Node objects, lean, by name. Raises ApiError where the account may not."""
+    return {str(item["metadata"]["name"]): item for item in listed(api, NODES, lean)["items"]}
 
 
 def not_ready(node: Object, since: float = 0.0) -> str | None:
