@@ -112,7 +112,8 @@ def notes(journal: Journal) -> list[str]:
 def passed_on(relay: Relay) -> tuple[HostCourse, HostCourse]:
     """Have the deployer send n1 a part, and n2 fetch it."""
     first, second = course(relay, "n1"), course(relay, "n2")
-    assert step(first) == Send((A,))
+    assert step(first) == Send((A,))  # which may be while its server only starts:
+    wait_for(lambda: first.passes_on is True)  # payload orders no sharing before that, either
     first.progressed(ended=True)
     first.held(A.sha256, shared=True)
     assert step(second) == Fetch((A,), "n1", False)
