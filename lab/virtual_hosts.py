@@ -71,8 +71,8 @@ def command(layout: Layout, host: Host, kernel: Path, accelerator: tuple[str, ..
         "-initrd",
         str(initrd(kernel)),
         "-append",
-        # The initrd's own patience, 30 s, is too short for a guest that gets little of a processor.
-        "root=/dev/vda rw rootdelay=300 console=ttyS0",
+        # No `rootdelay`: Debian's initrd waits 30 s for a disk, and takes that for a time to sleep.
+        "root=/dev/vda rw console=ttyS0",
         # What the guest has written survives a pulled plug, whatever it flushed: it is in the
         # machine's page cache. What is still in the guest's own is lost, as with a real one.
         "-drive",
