@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..kube.client import Api, Object
     from ..kube.server_side_apply import ObjectChange
 
-_POLL = 0.25
+_POLL = 0.5  # three calls of an apiserver that just then has all its pods to see to
 _STUCK_CHECK = 5.0  # seconds between two checks whether anything moves
 _RELEASES = 5  # tries, where its controllers release the same
 _SETTLING, _SETTLING_POLL = 20.0, 1.0

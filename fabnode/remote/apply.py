@@ -132,6 +132,7 @@ def apply(
         on_line=exchange.line,
     )
     if failure := exchange.failure(result):
+        packer.doubt(member.sha256 for member in todo.members if member.sha256)
         raise failure
     return Applied(plan, tuple(exchange.seconds), result.sent, exchange.started)
 

@@ -1,4 +1,8 @@
-"""What an apply sends: a tar of scripts and members, each followed by an empty `NAME.ok`."""
+"""
+What an apply sends: a tar of scripts and members, each followed by an empty `NAME.ok`.
+
+Before that of a packed artifact comes `NAME.sha256`, of what it is packed as.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .apply_script import Actions
-    from .payload_cache import Packer
+    from .payload_cache import Packed, Packer
     from .relay_choice import Miss, Step
 
 _BLOCK = 2**20
@@ -68,8 +72,7 @@ def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
     for member in todo.members:
         source = member.source
         if isinstance(source, Path):
-            packed = packer.packed(source, member.sha256, suffix)
-            yield from _file(member.name, packed, _BLOCK)
+            yield from _packed(member.name, packer.packed(source, member.sha256, suffix))
         else:
             yield from _plain(member)
     yield _END
@@ -106,8 +109,8 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
             yield from _plain(member)
             continue
         packed = packer.packed(source, member.sha256, suffix)
-        part = Part(packer.digest(packed), packed.stat().st_size)
-        files[part] = packed
+        part = Part(packed.sha256, packed.size)
+        files[part] = packed.path
         names.setdefault(part, []).append(member.name)
     course.enter(tuple(names))
     numbers = count(1)
@@ -173,17 +176,22 @@ def _plain(member: Member) -> Iterator[bytes]:
     yield source + _end_of(member.name, len(source))
 
 
-def _file(name: str, path: Path, block: int) -> Iterator[bytes]:
-    size = path.stat().st_size
-    yield _header(name, size)
-    with path.open("rb") as content:
-        while chunk := content.read(block):
+def _packed(name: str, packed: Packed) -> Iterator[bytes]:
+    yield _header(name, packed.size)
+    with packed.path.open("rb") as content:
+        while chunk := content.read(_BLOCK):
             yield chunk
-    yield _end_of(name, size)
+    digest = f"{packed.sha256}\n".encode()
+    yield _padding(packed.size) + _header(f"{name}.sha256", len(digest))
+    yield digest + _end_of(name, len(digest))
 
 
 def _end_of(name: str, size: int) -> bytes:
-    return b"\0" * (-size % tarfile.BLOCKSIZE) + _header(f"{name}.ok", 0)
+    return _padding(size) + _header(f"{name}.ok", 0)
+
+
+def _padding(size: int) -> bytes:
+    return b"\0" * (-size % tarfile.BLOCKSIZE)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
+import os
 import shutil
 import threading
 import time
 import zlib
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import zstandard
@@ -18,6 +21,7 @@ from ..util.atomic_write import atomic_write
 from ..util.errors import FabnodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import IO, BinaryIO
 
@@ -33,6 +37,19 @@ class ArtifactChangedError(FabnodeError):
     """An artifact whose content no longer has its digest; the text names it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """
+    The compressed form of an artifact.
+
+    :param sha256: of the compressed form itself, by which hosts check it; `size` in bytes.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+
+
 class Packer:
     """
     Compresses artifacts; several threads may ask for the same one, and it is done once.
@@ -44,15 +61,15 @@ class Packer:
         self._folder = folder
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._verified: set[Path] = set()
-        self._digests: dict[Path, str] = {}
+        self._index = folder / "index.json"
+        self._known = self._read_index()
 
-    def packed(self, source: Path, sha256: str, suffix: str) -> Path:
+    def packed(self, source: Path, sha256: str, suffix: str) -> Packed:
         """
         Return the compressed form of `source`, whose content has this digest.
 
-        What an earlier run left is used only if it still holds that content, which is seen once a
-        run.
+        What an earlier run left is used only if it still holds that content: it is unpacked to see
+        that, unless its size, time and inode are as they were when that was last seen.
 
         :param suffix: ZSTD or GZIP; both formats hold a checksum of the content.
         :raises ArtifactChangedError: its content has another digest by now.
@@ -62,35 +79,62 @@ class Packer:
         with self._lock:
             lock = self._locks[target.name]
         with lock:
-            if target in self._verified or _holds(target, sha256):
-                target.touch()
-            else:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._forget_old()
-                _pack(source, target, sha256)
-            self._verified.add(target)
-        return target
+            mark, known = _mark(target), self._known.get(target.name, {})
+            if mark is None or known.get("mark") != mark:
+                if not _holds(target, sha256):
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._forget_old()
+                    _pack(source, target, sha256)
+                with target.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                known = {"mark": _mark(target), "sha256": digest}
+                self._keep({target.name: known})
+            _use(target)
+            return Packed(target, known["sha256"], known["mark"][0])
 
-    def digest(self, packed: Path) -> str:
-        """
-        Return the sha256 of a packed form itself, which is computed once.
+    def doubt(self, digests: Iterable[str]) -> None:
+        """Have the next run unpack the compressed forms of these contents, to see them whole."""
+        if names := [f"{sha256}{suffix}" for sha256 in digests for suffix in (ZSTD, GZIP)]:
+            self._keep({name: {} for name in names})
 
-        :raises OSError: it can't be read.
-        """
+    def _read_index(self) -> dict[str, dict[str, Any]]:
+        """Return what was seen of compressed forms, by their name; `mark` as of `_mark`."""
+        with suppress(OSError, ValueError):
+            return dict(json.loads(self._index.read_text()))
+        return {}
+
+    def _keep(self, entries: dict[str, dict[str, Any]]) -> None:
+        """Change entries of the index; failure only makes the next run slower."""
         with self._lock:
-            lock = self._locks[packed.name]
-        with lock:
-            if packed not in self._digests:
-                with packed.open("rb") as file:
-                    self._digests[packed] = hashlib.file_digest(file, "sha256").hexdigest()
-            return self._digests[packed]
+            self._known.update(entries)
+            with suppress(OSError), atomic_write(self._index) as file:
+                # Those of other runs as well, and none of what is gone.
+                whole = {**self._read_index(), **entries}
+                kept = {
+                    name: e for name, e in whole.items() if e and (self._folder / name).exists()
+                }
+                file.write(json.dumps(kept).encode())
 
     def _forget_old(self) -> None:
         limit = time.time() - _KEPT
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):  # another run forgets as well
-                if path.stat().st_mtime < limit:
+                if path != self._index and path.stat().st_atime < limit:
                     path.unlink()
+
+
+def _mark(target: Path) -> list[int] | None:
+    """Return what changes with a file's content: size, time and inode; None: there is none."""
+    try:
+        stat = target.stat()
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _use(target: Path) -> None:
+    """Note that a file is used now, by its time of access, whatever the file system notes."""
+    os.utime(target, ns=(time.time_ns(), target.stat().st_mtime_ns))
 
 
 def _holds(target: Path, sha256: str) -> bool:

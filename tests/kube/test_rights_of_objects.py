@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,8 +12,10 @@ from fabnode.kube.rbac_rules import Right
 from tests.support import make_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from fabnode.kube.client import Api
 
 APPLY = ("get", "create", "patch")
 
@@ -168,3 +170,34 @@ def test_powers_that_equal_an_administrators_are_named(
     assert sum("which is equivalent to administrator" in power for power in reported) == admin
     assert any("impersonate any node" in power for power in reported)
     assert any("all nodes' traffic" in power for power in reported) == (not facts["guarded"])
+
+
+class Reviewer:
+    """The API as far as it is asked what we may do: what `allows` says."""
+
+    def __init__(self, allows: Callable[[dict[str, str]], bool]) -> None:
+        self._allows = allows
+        self.asked: list[dict[str, str]] = []
+
+    def create(self, _: str, review: dict[str, Any]) -> dict[str, Any]:
+        attributes = review["spec"]["resourceAttributes"]
+        self.asked.append(attributes)
+        return {"status": {"allowed": self._allows(attributes)}}
+
+
+NEEDED = (Right("", "", "nodes", ("get", "list")), Right("a", "apps", "daemonsets", APPLY, ("x",)))
+
+
+def test_an_administrator_is_asked_for_once() -> None:
+    api = Reviewer(lambda _: True)
+    assert rbac_rules.missing(cast("Api", api), NEEDED) == []
+    wildcards = {"verb": "*", "group": "*", "resource": "*"}
+    assert api.asked == [wildcards | {"subresource": "", "namespace": "", "name": ""}]
+
+
+def test_others_are_asked_for_each_right() -> None:
+    """Whoever may do everything in one namespace may not do it in the cluster."""
+    api = Reviewer(lambda asked: bool(asked["namespace"]) or asked["verb"] == "get")
+    assert rbac_rules.missing(cast("Api", api), NEEDED) == ["list nodes"]
+    assert [asked["verb"] for asked in api.asked[:1]] == ["*"]
+    assert len(api.asked) == 6

@@ -59,8 +59,8 @@ BUILTINS = (
 readonly return set shift test trap true type ulimit umask unset wait"
 )
 OF_HOSTS = "awk cat chmod chown cp curl cut date docker env find flock grep gzip head id ip \
-ipset iptables journalctl ln mkdir mkfifo modprobe mv nft openssl readlink rm rmdir sed setpriv \
-sha256sum sleep ssh-keygen stat sync systemctl tail tar timeout tr umount wc wget zstd"
+ipset iptables journalctl ln mkdir mkfifo modprobe mv nft nice openssl readlink rm rmdir sed \
+setpriv sha256sum sleep ssh-keygen stat sync systemctl tail tar timeout tr umount wc wget zstd"
 OF_OTHERS = frozenset(f"{BUILTINS} {OF_HOSTS}".split())
 
 

@@ -418,7 +418,7 @@ def claim_all(group: Group, name: str, sources: Sequence[Path]) -> None:
     parts = []
     for source in sources:
         packed = group.packer.packed(source, sha(source.read_bytes()), ".zst")
-        parts.append(Part(group.packer.digest(packed), packed.stat().st_size))
+        parts.append(Part(packed.sha256, packed.size))
     group.choice.enter(name, parts, time.monotonic(), fetches=True)
     assert group.choice.next(name, time.monotonic()) == Serve()
     group.choice.serving(name)
@@ -442,7 +442,9 @@ def test_a_neighbour_that_is_not_there_costs_no_more_than_a_try(
 def test_of_parts_that_come_together_each_is_judged_alone(
     group: Group, sources: list[Path]
 ) -> None:
-    packed = [group.packer.packed(s, sha(s.read_bytes()), ".zst").read_bytes() for s in sources]
+    packed = [
+        group.packer.packed(s, sha(s.read_bytes()), ".zst").path.read_bytes() for s in sources
+    ]
     answer = b"".join((*packed[:2], bytes(len(packed[2])), *packed[3:]))
     liar = Liar(group.nodes["n1"], lambda c: c.sendall(whole(answer)))
     claim_all(group, "n1", sources)

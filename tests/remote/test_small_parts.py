@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
 import threading
 import time
@@ -155,8 +156,8 @@ def source(tmp_path: Path) -> Path:
 
 def test_packed_artifacts_unpack_to_themselves(tmp_path: Path, source: Path) -> None:
     packer = Packer(tmp_path / "packed")
-    zipped = packer.packed(source, DIGEST, GZIP).read_bytes()
-    squeezed = packer.packed(source, DIGEST, ZSTD).read_bytes()
+    zipped = packer.packed(source, DIGEST, GZIP).path.read_bytes()
+    squeezed = packer.packed(source, DIGEST, ZSTD).path.read_bytes()
     assert gzip.decompress(zipped) == CONTENT
     assert zstandard.ZstdDecompressor().stream_reader(io.BytesIO(squeezed)).read() == CONTENT
     assert zstandard.get_frame_parameters(squeezed).has_checksum
@@ -184,6 +185,41 @@ def test_an_artifact_is_packed_once_for_all_threads_and_runs(
         thread.join()
     Packer(tmp_path / "packed").packed(source, DIGEST, ZSTD)
     assert len(done) == 1
+
+
+def test_what_was_seen_whole_is_unpacked_again_only_where_it_is_doubted(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "packed"
+    made = Packer(folder).packed(source, DIGEST, ZSTD)
+    seen: list[Path] = []
+    real = packed._holds
+
+    def holds(target: Path, sha256: str) -> bool:
+        seen.append(target)
+        return real(target, sha256)
+
+    monkeypatch.setattr(packed, "_holds", holds)
+    assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    assert seen == []
+    Packer(folder).doubt([DIGEST])
+    for _ in range(2):
+        assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    assert len(seen) == 1
+    (folder / "index.json").write_text("[")
+    assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    made.path.touch()
+    assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    assert len(seen) == 3
+
+
+def test_runs_side_by_side_keep_what_each_other_saw(tmp_path: Path, source: Path) -> None:
+    folder, other = tmp_path / "packed", tmp_path / "other"
+    other.write_bytes(b"other")
+    one, two = Packer(folder), Packer(folder)
+    names = {one.packed(source, DIGEST, ZSTD).path.name}
+    names.add(two.packed(other, hashlib.sha256(b"other").hexdigest(), ZSTD).path.name)
+    assert set(json.loads((folder / "index.json").read_text())) == names
 
 
 def test_a_failure_leaves_nothing_that_looks_packed(
@@ -214,10 +250,12 @@ def test_a_failure_leaves_nothing_that_looks_packed(
 def test_a_damaged_packed_form_is_noticed_and_made_again(
     tmp_path: Path, source: Path, suffix: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    target = Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
+    target = Packer(tmp_path / "packed").packed(source, DIGEST, suffix).path
     whole = target.read_bytes()
     target.write_bytes(damage(whole))
-    assert Packer(tmp_path / "packed").packed(source, DIGEST, suffix).read_bytes() == whole
+    made = Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
+    assert made.path.read_bytes() == whole
+    assert (made.sha256, made.size) == (hashlib.sha256(whole).hexdigest(), len(whole))
 
 
 @pytest.mark.parametrize("suffix", [ZSTD, GZIP])
@@ -235,7 +273,7 @@ def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
 
     def put(content: bytes) -> Path:
         (tmp_path / "source").write_bytes(content)
-        return packer.packed(tmp_path / "source", hashlib.sha256(content).hexdigest(), ZSTD)
+        return packer.packed(tmp_path / "source", hashlib.sha256(content).hexdigest(), ZSTD).path
 
     old, used = put(b"old"), put(b"used")
     month_ago = time.time() - 31 * 24 * 3600

@@ -8,3 +8,26 @@ sum_sha256() { sha256sum; } # from standard input; the digest, a space, and more
 case $(openssl dgst -sha256 -r </dev/null 2>&1) in
 "$empty "*) sum_sha256() { openssl dgst -sha256 -r; } ;; # it is there, and works
 esac
+
+verify_digest() { # verify_digest FILE SHA256 NAME: NAME stands in the message
+	found=$(sum_sha256 <"$1") && [ "${found%% *}" = "$2" ] || refuse_digest "$3" "$2"
+}
+
+refuse_digest() { # refuse_digest NAME SHA256: $found is another one
+	echo "$1: the sha256 of what came is ${found%% *}, promised was $2"
+	return 1
+}
+
+verify_member() { # verify_member MEMBER SHA256 NAME: before anything is made of it; NAME stands in the message
+	case $1 in
+	*.zst | *.gz)
+		# By the digest of the packed form, which the deployer has seen to hold that content. What came by
+		# neighbours was compared when it came.
+		[ ! -e "$1.verified" ] || return 0
+		read -r promised <"$1.sha256" && verify_digest "$1" "$promised" "$3"
+		;;
+	*) # sha256sum: where it is this little, most of openssl's time is its start
+		found=$(sha256sum <"$1") && [ "${found%% *}" = "$2" ] || refuse_digest "$3" "$2"
+		;;
+	esac
+}

@@ -2,12 +2,12 @@
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
 install_file() { # install_file MEMBER PATH MODE SHA256: the whole file at once, or nothing happens
-	wait_member "$1" && prepare_sibling "$2" || return
-	(set -C && unpack_member "$1" >"$sibling") && verify_digest "$sibling" "$4" "$2" && move_sibling "$2" "$3" "$4" || {
+	wait_member "$1" && verify_member "$1" "$4" "$2" && prepare_sibling "$2" || return
+	(set -C && unpack_member "$1" >"$sibling") && move_sibling "$2" "$3" "$4" || {
 		rm -f "$sibling"
 		return 1
 	}
-	rm -f "$1"
+	free_member "$1"
 }
 
 replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file is still the one that was read
@@ -18,17 +18,10 @@ replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file
 	install_file "$1" "$2" "$3" "$4"
 }
 
-verify_digest() { # verify_digest FILE SHA256 NAME: NAME stands in the message
-	found=$(sum_sha256 <"$1") && [ "${found%% *}" = "$2" ] || {
-		echo "$3: the sha256 of what came is ${found%% *}, promised was $2"
-		return 1
-	}
-}
-
 prepare_sibling() { # prepare_sibling PATH: names $sibling, a file beside it that does not exist
-	(umask 022 && mkdir -p "${1%/*}") || return
+	[ -d "${1%/*}" ] || (umask 022 && mkdir -p "${1%/*}") || return
 	sibling=${1%/*}/.${1##*/}.fabnode
-	rm -f "$sibling"
+	[ ! -e "$sibling" ] && [ ! -h "$sibling" ] || rm -f "$sibling"
 }
 
 move_sibling() { # move_sibling PATH MODE SHA256: $sibling, which has that digest, becomes PATH
@@ -51,7 +44,9 @@ own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlin
 		echo "$1 is a symlink"
 		return 1
 	}
-	chmod "$2" "$1" && chown -h 0:0 "$1"
+	chmod "$2" "$1" || return
+	# shellcheck disable=SC3066,SC3067 # dash, bash and busybox know -O and -G
+	[ -O "$1" ] && [ -G "$1" ] || chown -h 0:0 "$1"
 }
 
 is_roots_to_write() { # is_roots_to_write FILE: root alone may write it, by its owner and mode

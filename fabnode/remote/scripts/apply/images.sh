@@ -14,15 +14,8 @@ import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	wait_member "$2" || return
 	store=$1 member=$2
 	shift 2
-	# Unpacked twice: no store gets what is not verified, and no disk gets it a second time.
-	found=$(unpack_member "$member" | sum_sha256)
-	[ "${found%% *}" = "$1" ] || {
-		shift
-		echo "the sha256 of the archive of $* is ${found%% *}, which is not what was promised"
-		return 1
-	}
-	prepare_import "$store" || return
-	unpack_member "$member" | load_archive "$store" && rm -f "$member" && record_images "$store" "$@"
+	verify_member "$member" "$1" "the archive of $(shift && echo "$*")" && prepare_import "$store" || return
+	unpack_member "$member" nice | load_archive "$store" && free_member "$member" && record_images "$store" "$@"
 }
 
 import_options= # of `ctr images import`, once they are known
@@ -37,11 +30,12 @@ prepare_import() { # prepare_import STORE
 	if "$ctr" images import --help | grep -q -e --local; then import_options="--no-unpack --local"; fi
 }
 
+# It takes a processor for seconds, which a kubelet that starts meanwhile, and pods, need more.
 load_archive() { # load_archive STORE: from standard input
 	# shellcheck disable=SC2086 # options
 	case $1 in
 	docker) docker load -q ;;
-	*) "$ctr" -n k8s.io images import $import_options - ;;
+	*) nice "$ctr" -n k8s.io images import $import_options - ;;
 	esac
 }
 

@@ -134,7 +134,7 @@ admit_part() { # admit_part FILE: as $part, if it is what was promised
 	fi
 	members=$members,
 	while [ -n "$members" ]; do
-		ln -T "$1" "${members%%,*}" && : >"${members%%,*}.ok" || return
+		ln -T "$1" "${members%%,*}" && : >"${members%%,*}.verified" && : >"${members%%,*}.ok" || return
 		members=${members#*,}
 	done
 	rm -f "$1"
