@@ -102,7 +102,7 @@ class ChangeGuard:
         try:
             yield
         except ApiError as error:
-            if error.is_forbidden and (missing := self._missing_rights()):
+            if error.is_forbidden and (missing := self._missing_rights(each=True)):
                 raise self._no_right(missing) from error
             raise
 
@@ -126,14 +126,14 @@ class ChangeGuard:
         """Release the lease, so that others can change the cluster."""
         self._lease_lock.release()
 
-    def _missing_rights(self) -> list[str]:
+    def _missing_rights(self, *, each: bool = False) -> list[str]:
         from ..kube import rbac_rules
         from . import run_rights
 
         needed = self._rights
         if needed is None:
             needed = run_rights.needed(self._config, network=self._network.objects())
-        return rbac_rules.missing(self._api, (*needed, *self._more_rights))
+        return rbac_rules.missing(self._api, (*needed, *self._more_rights), each=each)
 
     def _no_right(self, missing: list[str]) -> MissingRightsError:
         if self._rights is not None or self._more_rights:

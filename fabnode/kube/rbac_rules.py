@@ -97,13 +97,16 @@ def plural(kind: str) -> str:
     return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
-def missing(api: Api, rights: Iterable[Right]) -> list[str]:
+def missing(api: Api, rights: Iterable[Right], *, each: bool = False) -> list[str]:
     """
     Return the missing rights as verb and resource, according to the API.
 
+    :param each: ask for each, whoever we are: something was forbidden.
+
     For an administrator one answer will do, to what `kubectl auth can-i '*' '*'` asks: RBAC allows
     that by a rule of wildcards alone, which allows each verb of each resource as well
-    (k8s.io/kubernetes `plugin/pkg/auth/authorizer/rbac/rbac.go`, `RuleAllows`).
+    (k8s.io/kubernetes `plugin/pkg/auth/authorizer/rbac/rbac.go`, `RuleAllows`). Another authorizer
+    before RBAC may still forbid single things.
     """
     asked = [
         (right, verb, name)
@@ -111,7 +114,7 @@ def missing(api: Api, rights: Iterable[Right]) -> list[str]:
         for verb in right.verbs
         for name in right.names or ("",)
     ]
-    if len(asked) > 1 and _allowed(api, _EVERYTHING, "*", ""):
+    if not each and len(asked) > 1 and _allowed(api, _EVERYTHING, "*", ""):
         return []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         allowed = list(pool.map(lambda a: _allowed(api, *a), asked))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..node.plan import Plan
     from ..ssh.exec import Result
-    from .apply_script import Pull
+    from .apply_script import Actions, Pull
     from .payload import Course
     from .payload_cache import Packer
     from .survey import Observed
@@ -127,12 +127,13 @@ def apply(
     blocks = relayed(todo, packer, suffix, course) if course else stream(todo, packer, suffix)
     result = host.root(
         start(state),
-        stdin=_readable(host.name, blocks),
+        stdin=_readable(host.name, blocks, todo, packer),
         timeout=_limit(host, plan),
         on_line=exchange.line,
     )
     if failure := exchange.failure(result):
-        packer.doubt(member.sha256 for member in todo.members if member.sha256)
+        if exchange.failed_part:
+            packer.doubt([exchange.failed_part])
         raise failure
     return Applied(plan, tuple(exchange.seconds), result.sent, exchange.started)
 
@@ -142,11 +143,12 @@ def start(state: str = STATE, lock: str = LOCK) -> str:
     return _START.format(state=state, lock=lock)
 
 
-def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _readable(node: str, blocks: Iterator[bytes], todo: Actions, packer: Packer) -> Iterator[bytes]:
     """Yield what is to be sent. What this machine can't read is no fault of the connection."""
     try:
         yield from blocks
     except (OSError, ArtifactChangedError) as error:
+        packer.doubt([member.sha256 for member in todo.members if member.sha256])
         raise HostError(
             node,
             f"its files can't be packed on this machine: {error}",

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from ..node.host_tools import FAULT_QUOTED
-from ..node.resources import Binary, Command, Directory, File, Module, Sysctl
+from ..node.resources import Binary, Command, Directory, File, Image, Module, Sysctl
 from ..node.unit_words import last_words
 from ..ssh.errors import ApplyError, HostMisbehavedError
 from ..util.sanitize import clean, last_lines
@@ -37,6 +37,11 @@ _MOST_STARTED = 20
 _UNIT = re.compile(r"[A-Za-z0-9@:._-]{1,100}", re.ASCII).fullmatch
 _TIME = re.compile(r"[0-9]{9,10}", re.ASCII).fullmatch
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
+_PACKED_FORM = "its packed form"  # scripts/apply/digests.sh
+_DAMAGED = (
+    "run the same command again: it examines what is packed here before that; if it fails again,"
+    " check disk and memory of this machine and of that host"
+)
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
 
@@ -179,6 +184,8 @@ class Exchange:
             for restored, up in self._restored.items():
                 cause = f"{_PREVIOUS[up].format(unit=restored)}: {cause}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
+            if _PACKED_FORM in reason:
+                advice = _DAMAGED
             return ApplyError(self._node, cause, advice, action=action, detail=output, unit=unit)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
@@ -187,6 +194,13 @@ class Exchange:
             advice = FAULT_QUOTED
             return ApplyError(self._node, cause, advice, action="begin", detail=output)
         return None
+
+    @property
+    def failed_part(self) -> str:
+        """The sha256 of the artifact that could not be installed or imported; empty: none."""
+        change = self._change(self._failed) if self._failed is not None else None
+        resource = change.resource if change else None
+        return resource.sha256 if isinstance(resource, Binary | Image) else ""
 
     def _change(self, number: str) -> Change | None:
         changes = self._plan.changes

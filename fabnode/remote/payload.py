@@ -6,6 +6,7 @@ Before that of a packed artifact comes `NAME.sha256`, of what it is packed as.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from itertools import chain, count
 from pathlib import Path
@@ -103,6 +104,7 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
     yield from _plain(Member("actions", script.encode()))
     names: dict[Part, list[str]] = {}
     files: dict[Part, Path] = {}
+    contents: dict[Part, str] = {}
     for member in todo.members:
         source = member.source
         if not isinstance(source, Path):
@@ -110,7 +112,7 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
             continue
         packed = packer.packed(source, member.sha256, suffix)
         part = Part(packed.sha256, packed.size)
-        files[part] = packed.path
+        files[part], contents[part] = packed.path, member.sha256
         names.setdefault(part, []).append(member.name)
     course.enter(tuple(names))
     numbers = count(1)
@@ -141,6 +143,7 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
             sent = None
         else:
             yield b""
+    packer.doubt(contents[part] for part in step.lacking)
     yield _END
 
 
@@ -177,12 +180,13 @@ def _plain(member: Member) -> Iterator[bytes]:
 
 
 def _packed(name: str, packed: Packed) -> Iterator[bytes]:
-    yield _header(name, packed.size)
     with packed.path.open("rb") as content:
+        size = os.fstat(content.fileno()).st_size  # whatever it is by now: its digest decides
+        yield _header(name, size)
         while chunk := content.read(_BLOCK):
             yield chunk
     digest = f"{packed.sha256}\n".encode()
-    yield _padding(packed.size) + _header(f"{name}.sha256", len(digest))
+    yield _padding(size) + _header(f"{name}.sha256", len(digest))
     yield digest + _end_of(name, len(digest))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import hashlib
 import json
@@ -11,17 +13,18 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import zstandard
 
 from ..util.atomic_write import atomic_write
+from ..util.digests import is_sha256
 from ..util.errors import FabnodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import IO, BinaryIO
 
@@ -61,15 +64,15 @@ class Packer:
         self._folder = folder
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._index = folder / "index.json"
-        self._known = self._read_index()
+        self._made: dict[Path, Packed] = {}  # in this run
+        self._index = folder / "seen.json"
 
     def packed(self, source: Path, sha256: str, suffix: str) -> Packed:
         """
         Return the compressed form of `source`, whose content has this digest.
 
-        What an earlier run left is used only if it still holds that content: it is unpacked to see
-        that, unless its size, time and inode are as they were when that was last seen.
+        It is unpacked to see that it holds that content, once it is made, and again where its size,
+        time or inode are not what they were then.
 
         :param suffix: ZSTD or GZIP; both formats hold a checksum of the content.
         :raises ArtifactChangedError: its content has another digest by now.
@@ -79,41 +82,53 @@ class Packer:
         with self._lock:
             lock = self._locks[target.name]
         with lock:
-            mark, known = _mark(target), self._known.get(target.name, {})
-            if mark is None or known.get("mark") != mark:
-                if not _holds(target, sha256):
-                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    self._forget_old()
-                    _pack(source, target, sha256)
-                with target.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                known = {"mark": _mark(target), "sha256": digest}
-                self._keep({target.name: known})
+            if target not in self._made:
+                self._made[target] = self._seen(target) or self._see(source, target, sha256)
             _use(target)
-            return Packed(target, known["sha256"], known["mark"][0])
+            return self._made[target]
 
     def doubt(self, digests: Iterable[str]) -> None:
         """Have the next run unpack the compressed forms of these contents, to see them whole."""
         if names := [f"{sha256}{suffix}" for sha256 in digests for suffix in (ZSTD, GZIP)]:
-            self._keep({name: {} for name in names})
+            self._keep(dict.fromkeys(names))
+
+    def _seen(self, target: Path) -> Packed | None:
+        """Return a compressed form that was seen whole, and has not changed since."""
+        found = self._read_index().get(target.name)
+        with suppress(OSError):
+            if found and found["mark"] == _mark(target):
+                return Packed(target, found["sha256"], found["mark"][0])
+        return None
+
+    def _see(self, source: Path, target: Path, sha256: str) -> Packed:
+        """Unpack a compressed form to see that it is whole; make it where it is not."""
+        if (digest := _digest_of(target, sha256)) is None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._forget_old()
+            _pack(source, target, sha256)
+            if (digest := _digest_of(target, sha256)) is None:
+                raise OSError(errno.EIO, "what was written is not what comes back", str(target))
+        mark = _mark(target)
+        self._keep({target.name: {"mark": mark, "sha256": digest}})
+        return Packed(target, digest, mark[0])
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         """Return what was seen of compressed forms, by their name; `mark` as of `_mark`."""
-        with suppress(OSError, ValueError):
-            return dict(json.loads(self._index.read_text()))
-        return {}
+        try:
+            found = json.loads(self._index.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        entries = found.items() if isinstance(found, dict) else ()
+        return {name: entry for name, entry in entries if _is_entry(entry)}
 
-    def _keep(self, entries: dict[str, dict[str, Any]]) -> None:
-        """Change entries of the index; failure only makes the next run slower."""
-        with self._lock:
-            self._known.update(entries)
-            with suppress(OSError), atomic_write(self._index) as file:
-                # Those of other runs as well, and none of what is gone.
-                whole = {**self._read_index(), **entries}
-                kept = {
-                    name: e for name, e in whole.items() if e and (self._folder / name).exists()
-                }
-                file.write(json.dumps(kept).encode())
+    def _keep(self, entries: dict[str, dict[str, Any] | None]) -> None:
+        """Change the index, where None takes an entry out; failure only makes runs slower."""
+        with self._lock, suppress(OSError), _locked(self._folder):
+            whole = {**self._read_index(), **entries}  # with those of other runs
+            there = (name for name in whole if whole[name] and (self._folder / name).exists())
+            text = json.dumps({name: whole[name] for name in there})
+            with atomic_write(self._index) as file:
+                file.write(text.encode())
 
     def _forget_old(self) -> None:
         limit = time.time() - _KEPT
@@ -123,13 +138,17 @@ class Packer:
                     path.unlink()
 
 
-def _mark(target: Path) -> list[int] | None:
-    """Return what changes with a file's content: size, time and inode; None: there is none."""
-    try:
-        stat = target.stat()
-    except OSError:
-        return None
+def _mark(target: Path) -> list[int]:
+    """Return what changes with a file's content: size, time and inode."""
+    stat = target.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _is_entry(entry: object) -> bool:
+    match entry:
+        case {"mark": [int(), int(), int()], "sha256": str(digest)}:
+            return is_sha256(digest)
+    return False
 
 
 def _use(target: Path) -> None:
@@ -137,16 +156,30 @@ def _use(target: Path) -> None:
     os.utime(target, ns=(time.time_ns(), target.stat().st_mtime_ns))
 
 
-def _holds(target: Path, sha256: str) -> bool:
-    """Return whether a packed form is there, whole, and of that content."""
-    found = hashlib.sha256()
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from doing likewise meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with target.open("rb") as file, _decompressing(file, target.suffix) as content:
-            while block := content.read(_BLOCK):
-                found.update(block)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _digest_of(target: Path, sha256: str) -> str | None:
+    """Return the digest of a compressed form that is whole and of that content; None: it is not."""
+    content = hashlib.sha256()
+    try:
+        with target.open("rb") as file:
+            with _decompressing(file, target.suffix) as unpacked:
+                while block := unpacked.read(_BLOCK):
+                    content.update(block)
+            file.seek(0)
+            packed = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, EOFError, zlib.error, zstandard.ZstdError):
-        return False
-    return found.hexdigest() == sha256
+        return None
+    return packed if content.hexdigest() == sha256 else None
 
 
 def _pack(source: Path, target: Path, sha256: str) -> None:

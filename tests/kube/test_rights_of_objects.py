@@ -201,3 +201,12 @@ def test_others_are_asked_for_each_right() -> None:
     assert rbac_rules.missing(cast("Api", api), NEEDED) == ["list nodes"]
     assert [asked["verb"] for asked in api.asked[:1]] == ["*"]
     assert len(api.asked) == 6
+
+
+def test_once_something_was_forbidden_each_right_is_asked_for() -> None:
+    """Another authorizer may forbid an administrator single things."""
+    api = Reviewer(lambda asked: asked["verb"] != "patch")
+    assert rbac_rules.missing(cast("Api", api), NEEDED) == []
+    assert rbac_rules.missing(cast("Api", api), NEEDED, each=True) == [
+        "patch daemonsets.apps in a (x)"
+    ]

@@ -35,7 +35,7 @@ from ..support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import IO, Any
 
     from fabnode.config.configuration import Node
 
@@ -193,24 +193,44 @@ def test_what_was_seen_whole_is_unpacked_again_only_where_it_is_doubted(
     folder = tmp_path / "packed"
     made = Packer(folder).packed(source, DIGEST, ZSTD)
     seen: list[Path] = []
-    real = packed._holds
+    real = packed._digest_of
 
-    def holds(target: Path, sha256: str) -> bool:
+    def digest_of(target: Path, sha256: str) -> str | None:
         seen.append(target)
         return real(target, sha256)
 
-    monkeypatch.setattr(packed, "_holds", holds)
+    monkeypatch.setattr(packed, "_digest_of", digest_of)
     assert Packer(folder).packed(source, DIGEST, ZSTD) == made
     assert seen == []
     Packer(folder).doubt([DIGEST])
     for _ in range(2):
         assert Packer(folder).packed(source, DIGEST, ZSTD) == made
     assert len(seen) == 1
-    (folder / "index.json").write_text("[")
-    assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    name, mark = made.path.name, [1, 2, 3]
+    odd = ("[", "null", "[1]", json.dumps({name: 5}), json.dumps({name: {"mark": mark}}))
+    for text in odd:
+        (folder / "seen.json").write_text(text)
+        assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    assert len(seen) == 1 + len(odd)
     made.path.touch()
-    assert Packer(folder).packed(source, DIGEST, ZSTD) == made
-    assert len(seen) == 3
+    for _ in range(2):
+        assert Packer(folder).packed(source, DIGEST, ZSTD) == made
+    assert len(seen) == 2 + len(odd)
+
+
+def test_what_is_written_wrong_is_not_sent(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk or a memory that is damaged: its digest would vouch for it on all hosts."""
+
+    def damaged(content: Any, out: IO[bytes], _: str) -> None:
+        content.read()
+        out.write(zstandard.compress(b"something else"))
+
+    monkeypatch.setattr(packed, "_compress", damaged)
+    with pytest.raises(OSError, match="not what comes back"):
+        Packer(tmp_path / "packed").packed(source, DIGEST, ZSTD)
+    assert not (tmp_path / "packed/seen.json").exists()
 
 
 def test_runs_side_by_side_keep_what_each_other_saw(tmp_path: Path, source: Path) -> None:
@@ -219,7 +239,7 @@ def test_runs_side_by_side_keep_what_each_other_saw(tmp_path: Path, source: Path
     one, two = Packer(folder), Packer(folder)
     names = {one.packed(source, DIGEST, ZSTD).path.name}
     names.add(two.packed(other, hashlib.sha256(b"other").hexdigest(), ZSTD).path.name)
-    assert set(json.loads((folder / "index.json").read_text())) == names
+    assert set(json.loads((folder / "seen.json").read_text())) == names
 
 
 def test_a_failure_leaves_nothing_that_looks_packed(

@@ -21,10 +21,10 @@ refuse_digest() { # refuse_digest NAME SHA256: $found is another one
 verify_member() { # verify_member MEMBER SHA256 NAME: before anything is made of it; NAME stands in the message
 	case $1 in
 	*.zst | *.gz)
-		# By the digest of the packed form, which the deployer has seen to hold that content. What came by
-		# neighbours was compared when it came.
+		# By the digest of the packed form, which the deployer has unpacked to see that it holds that content.
+		# What came by neighbours was compared when it came.
 		[ ! -e "$1.verified" ] || return 0
-		read -r promised <"$1.sha256" && verify_digest "$1" "$promised" "$3"
+		read -r promised <"$1.sha256" && verify_digest "$1" "$promised" "$3: its packed form"
 		;;
 	*) # sha256sum: where it is this little, most of openssl's time is its start
 		found=$(sha256sum <"$1") && [ "${found%% *}" = "$2" ] || refuse_digest "$3" "$2"

@@ -7,7 +7,7 @@ install_file() { # install_file MEMBER PATH MODE SHA256: the whole file at once,
 		rm -f "$sibling"
 		return 1
 	}
-	free_member "$1"
+	rm -f "$1"
 }
 
 replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file is still the one that was read
@@ -39,6 +39,8 @@ record_written() { # record_written PATH: what a reset may take away, for it is 
 	}
 }
 
+own_group= # of root here; new files have it
+
 own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlink's target
 	[ ! -h "$1" ] || {
 		echo "$1 is a symlink"
@@ -46,7 +48,7 @@ own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlin
 	}
 	chmod "$2" "$1" || return
 	# shellcheck disable=SC3066,SC3067 # dash, bash and busybox know -O and -G
-	[ -O "$1" ] && [ -G "$1" ] || chown -h 0:0 "$1"
+	[ -O "$1" ] && [ -G "$1" ] && [ "${own_group:=$(id -g)}" = 0 ] || chown -h 0:0 "$1"
 }
 
 is_roots_to_write() { # is_roots_to_write FILE: root alone may write it, by its owner and mode

@@ -15,7 +15,18 @@ import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	store=$1 member=$2
 	shift 2
 	verify_member "$member" "$1" "the archive of $(shift && echo "$*")" && prepare_import "$store" || return
-	unpack_member "$member" nice | load_archive "$store" && free_member "$member" && record_images "$store" "$@"
+	rm -f broken
+	{ unpack_member "$member" "$nice" || : >broken; } | { load_archive "$store" && cat >/dev/null; } || return
+	[ ! -e broken ] || {
+		drop_images "$store" "$@" >/dev/null 2>&1
+		echo "the archive of $(shift && echo "$*") does not unpack to its end"
+		return 1
+	}
+	rm -f "$member" && record_images "$store" "$@"
+}
+
+drop_images() { # drop_images STORE SHA256 REFERENCE…: else they would count as imported
+	case $1 in docker) shift 2 && docker rmi "$@" ;; *) shift 2 && "$ctr" -n k8s.io images rm "$@" ;; esac
 }
 
 import_options= # of `ctr images import`, once they are known
@@ -31,11 +42,14 @@ prepare_import() { # prepare_import STORE
 }
 
 # It takes a processor for seconds, which a kubelet that starts meanwhile, and pods, need more.
+nice='nice'
+has nice || nice=
+
 load_archive() { # load_archive STORE: from standard input
 	# shellcheck disable=SC2086 # options
 	case $1 in
 	docker) docker load -q ;;
-	*) nice "$ctr" -n k8s.io images import $import_options - ;;
+	*) $nice "$ctr" -n k8s.io images import $import_options - ;;
 	esac
 }
 

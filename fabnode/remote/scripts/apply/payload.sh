@@ -21,11 +21,7 @@ await_more() { # await_more MEMBER: a while, or until there is news of parts
 	esac
 }
 
-free_member() { # free_member MEMBER: the room that it takes; small ones go with the run's folder
-	case $1 in *.zst | *.gz) rm -f "$1" ;; esac
-}
-
-unpack_member() { # unpack_member MEMBER [nice]: to standard output; both formats hold a checksum
+unpack_member() { # unpack_member MEMBER [PREFIX]: to standard output; both formats hold a checksum
 	case $1 in
 	*.zst) ${2:-} zstd -dcq "$1" ;;
 	*.gz) ${2:-} gzip -dc "$1" ;;
