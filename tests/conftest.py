@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import labs
 from tests.attacks import COUNTED, JUDGED, TRIED, WRONG
@@ -15,6 +16,10 @@ from tests.produced import brought_out_by, recorded
 
 # The property of a test's last report that carries its counts, from xdist's workers as well.
 COUNTS = "attacks"
+
+# How long an example takes tells of what else the machine does, labs above all, and not of a fault.
+settings.register_profile("fabnode", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fabnode")
 
 
 def pytest_configure(config: pytest.Config) -> None:
