@@ -267,7 +267,7 @@ class Group:
     def end(self) -> None:
         self.wanted = False
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 
