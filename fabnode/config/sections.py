@@ -543,7 +543,9 @@ class TimeoutSettings(Section):
     ready: fields.Seconds = Field(180, description="from the certificate to Ready")
     calico: fields.Seconds = Field(300, description="for Calico to be rolled out")
     probe: fields.Seconds = Field(
-        60, description="for pods that try the network to start, and again to end"
+        60,
+        description="for pods that try the network to start, and again to end; a quarter of it for"
+        " a kubelet or a kube-proxy to answer after its start",
     )
     drain: fields.Seconds = Field(600, description="for the pods of a node to leave it")
     reboot: fields.Seconds = Field(600, description="for a host to be back from a reboot")

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _HTTP_OK = 200
 _SERVICES = "/api/v1/namespaces/kube-system/services"
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
-_LISTENS = 5.0  # seconds
+_LISTENS = 0.25  # share of timeouts.probe, in which daemons that have just started have to answer
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def verify_node(
     node, config = host.node, session.config
     units = node_services.units(node, config.cluster)
     checks = list(node_services.unit_checks(node.name, facts, units))
-    health = list(_health(host))
+    health = list(_health(host, config.timeouts.probe * _LISTENS))
     well = all(check.ok for check in health)
     if config.cluster.balanced:
         checks.append(_balanced(host, session))
@@ -278,9 +278,13 @@ def _without_proxy(check: Check, session: ClusterSession) -> Check:
     return replace(check, advice=advice)
 
 
-def _answer(host: Host, at: health_endpoints.Endpoint, path: str) -> HttpAnswer:
-    """Return what a port answers; a program that has just started is well a moment later."""
-    wait = Wait(f"port {at.port}", _LISTENS, 0.25)
+def _answer(host: Host, at: health_endpoints.Endpoint, path: str, patience: float) -> HttpAnswer:
+    """
+    Return what a port answers; a program that has just started is well a moment later.
+
+    :param patience: seconds until then.
+    """
+    wait = Wait(f"port {at.port}", patience, 0.25)
     while True:
         answer = host.http_get(at.port, path, address=at.address)
         if answer.status == _HTTP_OK or wait.over:
@@ -299,14 +303,14 @@ def _balanced(host: Host, session: ClusterSession) -> Check:
     return Check(name, BALANCER, bool(good), seen.reason or "ok", logs)
 
 
-def _health(host: Host) -> Iterator[Check]:
+def _health(host: Host, patience: float) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
     endpoints = health_endpoints.endpoints(node)
     for title in (KUBELET_HEALTH, PROXY_HEALTH):
         if title not in endpoints:
             continue
-        answer = _answer(host, endpoints[title], "/healthz")
+        answer = _answer(host, endpoints[title], "/healthz", patience)
         shown = answer.body[:80].decode(errors="replace").strip() or "no answer"
         if title == PROXY_HEALTH and answer.status == _HTTP_OK:
             shown = "ok"
@@ -316,7 +320,7 @@ def _health(host: Host) -> Iterator[Check]:
     if PROXY_MODE not in endpoints:
         return
     at = endpoints[PROXY_MODE]
-    mode = _answer(host, at, "/proxyMode").body.decode(errors="replace").strip()
+    mode = _answer(host, at, "/proxyMode", patience).body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")
     yield Check(node.name, PROXY_MODE, mode == wanted, mode or "no answer", logs)

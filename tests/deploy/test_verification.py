@@ -251,14 +251,11 @@ def test_a_pod_network_just_after_a_restart_gets_a_moment_unless_it_fails_to_sta
     assert cni_rollout.PodNetwork(CONFIG, cluster, Journal()).settled(["n1"]) == expected
 
 
-def test_a_daemon_that_has_just_started_is_asked_again_until_it_is_well(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(verification, "_LISTENS", 5.0)
+def test_a_daemon_that_has_just_started_is_asked_again_until_it_is_well() -> None:
     answers = iter([HttpAnswer(0, b""), HttpAnswer(503, b"not synced"), HttpAnswer(200, b"ok")])
     host: Any = SimpleNamespace(node=NODE, http_get=lambda *_, **__: next(answers))
     at = health_endpoints.endpoints(NODE)[health_endpoints.KUBELET_HEALTH]
-    assert verification._answer(host, at, "/healthz").status == 200
+    assert verification._answer(host, at, "/healthz", 5.0).status == 200
 
 
 @pytest.mark.parametrize(
