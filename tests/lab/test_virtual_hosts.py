@@ -180,6 +180,7 @@ def test_kube_proxy_in_ipvs_mode_and_the_ways_to_and_from_it(virtual: Virtual) -
 @BOTH
 def test_after_a_reboot_everything_is_back_without_a_hand(virtual: Virtual) -> None:
     lab = virtual.lab
+    virtual.deploy()  # whatever a test before it has left
     before = {node: boot_of(lab, node) for node in NODES}
     for node in NODES:
         lab.on(node, "systemctl --no-block reboot", None)
