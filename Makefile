@@ -12,7 +12,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 SCRIPTS = .ci bench fabnode findings lab tests
 
 .PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-trouble test-chaos vm-test conformance coverage
-.PHONY: test-pythons attacks bench bench-commits bench-nodes bench-scale bench-start bench-thousand bench-uplink bench-upgrade findings
+.PHONY: test-pythons attacks bench bench-breakdown bench-commits bench-nodes bench-scale bench-start bench-thousand bench-uplink bench-upgrade findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -88,6 +88,9 @@ attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may
 
 bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
 	.venv/bin/python -m bench.compare
+
+bench-breakdown: bootstrap-demo .venv/runtime  ## what takes the processors meanwhile; needs perf
+	.venv/bin/python -m bench.breakdown
 
 bench-commits: bootstrap-demo .venv/runtime  ## this checkout and commit BEFORE=…, alternately
 	.venv/bin/python -m bench.commits $(BEFORE)

@@ -1,5 +1,5 @@
 """
-Show what takes the processors until three bare hosts are Ready: `python -m bench.breakdown`.
+Show what takes the processors until three bare hosts are Ready: `make bench-breakdown`.
 
 perf samples the whole machine, which carries the deployer, the control plane and the hosts, while
 fabnode deploys and while the bare script does (`bench.compare`). Seconds are of one processor, by
@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +29,10 @@ def sampled(deploy: Callable[[BenchLab], Times], bench: BenchLab) -> tuple[Times
         data = Path(folder) / "perf.data"
         words = ["perf", "record", "-q", "-a", "-k", "mono", "-F", str(FREQUENCY), "-o", str(data)]
         with subprocess.Popen([*words, "--", "sleep", str(DEADLINE)]) as perf:
-            began = time.monotonic()
             try:
                 times = deploy(bench)
             finally:
                 perf.send_signal(signal.SIGINT)
-        end = began + times.ready
         shown = subprocess.run(
             ["perf", "script", "-i", str(data), "-F", "comm,time", "--no-demangle"],
             check=True,
@@ -45,7 +42,7 @@ def sampled(deploy: Callable[[BenchLab], Times], bench: BenchLab) -> tuple[Times
     taken: Counter[str] = Counter()
     for line in shown.splitlines():
         name, _, at = line.rstrip().rstrip(":").rpartition(" ")
-        if float(at) <= end:
+        if times.began <= float(at) <= times.began + times.ready:
             taken[name.strip()] += 1
     taken["(idle)"] = taken.pop("swapper", 0)
     return times, taken

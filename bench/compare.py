@@ -26,11 +26,16 @@ TARGET = 2.0  # seconds for an unchanged run of fabnode
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds from the start of a deployment until all nodes are Ready, Calico is, it ends."""
+    """
+    Seconds from the start of a deployment until all nodes are Ready, Calico is, it ends.
+
+    :param began: that start, by the monotonic clock.
+    """
 
     ready: float
     calico: float
     end: float
+    began: float
 
 
 class Watch:
@@ -66,7 +71,7 @@ class Watch:
         self._thread.join(DEADLINE)
         if self._failed or not self._calico:
             raise FailedError(self._failed or "nodes or Calico did not become Ready in time")
-        return Times(self._ready, self._calico, end)
+        return Times(self._ready, self._calico, end, self._began)
 
 
 def fabnode(bench: BenchLab, project: Path = PROJECT) -> Times:
