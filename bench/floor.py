@@ -32,7 +32,7 @@ IMPORTS = {
 }
 # As a plan has them for bare hosts (`make bench-thousand`).
 _PROBE = 31_500  # bytes that a host is sent
-_CALLS = 12  # of the API, for an administrator
+_CALLS = 51  # of the API
 _AT_ONCE = 50
 
 
