@@ -1,125 +1,161 @@
 """
-Show what commands can't take less than: `python -m bench.floor [ROUNDS]`.
+Do a command's work by its libraries alone, without fabnode: what it can't take less than.
 
-Processor time of the libraries that fabnode is given, without fabnode: their imports, and logins,
-commands, forwarded TLS and API calls as a plan has them, by paramiko and urllib3 alone, over a
-hundred simulated bare hosts (`bench/simulated`). Medians, with the least and the most.
+`python -m bench.floor CLUSTER.yml COMMAND …`, which `make bench-start` measures in turns with the
+command itself: the libraries' imports; where the command reads Calico's manifest, its YAML; where
+it goes to hosts and API, a login to each, the bytes of a probe and of its answer, forwarded
+connections and TLS through one of them by paramiko, and as many calls by urllib3. Nothing is
+compared, decided or shown.
 """
 
 from __future__ import annotations
 
+import base64
+import importlib
 import os
-import statistics
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from . import measured
-from .labs import PROJECT, FailedError, say_what_else_runs
-from .thousand import simulation
+if TYPE_CHECKING:
+    import paramiko
+    import urllib3
 
-ROUNDS = 7
-HOSTS = 100
-_TIMEOUT = 120.0
-_CHECK = "import invoke.main, pydantic, yaml, cryptography.x509"
-_RUN = f"{_CHECK}, paramiko, jinja2, urllib3, ssl, concurrent.futures"
-IMPORTS = {
-    "inv --list": "import invoke.main",
-    "fab --list": "import fabric.main",
-    "inv config.check": _CHECK,
-    "inv deploy-nodes, unchanged": _RUN,
-}
-# As a plan has them for bare hosts (`make bench-thousand`).
-_PROBE = 31_500  # bytes that a host is sent
-_CALLS = 51  # of the API
+_CHECK = ("invoke.main", "pydantic", "yaml", "cryptography.x509")
+_RUN = (*_CHECK, "paramiko", "jinja2", "urllib3", "ssl", "concurrent.futures")
 _AT_ONCE = 50
+_TIMEOUT = 60.0
+_SENT = 31_500  # bytes of a probe
+_ANSWER = 20_000  # bytes of what it prints of a bare host
+_HEALTH_PORTS = (10248, 10256, 10249)  # kubelet's, kube-proxy's, and that of its mode
 
 
-def _login(folder: Path, address: str, ssh_port: int, api_port: int, known: str) -> None:
-    """Log in to a host, have it print what a probe prints, and speak TLS through it."""
-    import ssl
+@dataclass(frozen=True)
+class Work:
+    """
+    What a command has its libraries do.
 
+    :param manifest: does it read Calico's? :param calls: of the API; 0: it goes nowhere.
+    :param ports: on each host, that are asked for a page.
+    """
+
+    imports: tuple[str, ...]
+    manifest: bool = False
+    calls: int = 0
+    ports: tuple[int, ...] = ()
+
+
+# Calls as `make bench-thousand` counts them.
+COMMANDS = {
+    "inv --list": Work(("invoke.main",)),
+    "fab --list": Work(("fabric.main",)),
+    "inv config.check": Work(_CHECK, manifest=True),
+    "inv deploy-nodes": Work(_RUN, manifest=True, calls=99, ports=_HEALTH_PORTS),
+    "inv plan --json": Work(_RUN, manifest=True, calls=51),
+}
+
+
+def do(work: Work, configuration: Path) -> None:
+    """Do it."""
+    for name in work.imports:
+        importlib.import_module(name)
+    if not work.manifest:
+        return
+    import yaml
+
+    found = yaml.load(configuration.read_text(), yaml.CSafeLoader)
+    manifest = configuration.parent / found["calico"]["manifest"]
+    list(yaml.load_all(manifest.read_text(), yaml.CSafeLoader))
+    if not work.calls:
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with _api(found["cluster"]["kubeconfig"]) as (pool, url):
+        for _ in range(work.calls):
+            pool.request("GET", f"{url}/api/v1/namespaces/kube-system").json()
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        asked = [threads.submit(_ask, found, node["address"], work) for node in found["nodes"]]
+        for each in asked:
+            each.result()
+
+
+@contextmanager
+def _api(kubeconfig: str) -> Iterator[tuple[urllib3.PoolManager, str]]:
+    """Yield connections to an API and its URL, from a kubeconfig with its keys inside."""
+    import urllib3
+    import yaml
+
+    found = yaml.load(Path(kubeconfig).read_text(), yaml.CSafeLoader)
+    cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+    data = (
+        cluster["certificate-authority-data"],
+        user["client-certificate-data"],
+        user["client-key-data"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ca, cert, key = (str(Path(folder) / name) for name in ("ca", "cert", "key"))
+        for path, text in zip((ca, cert, key), data, strict=True):
+            Path(path).write_bytes(base64.b64decode(text))
+        yield urllib3.PoolManager(ca_certs=ca, cert_file=cert, key_file=key), cluster["server"]
+
+
+def _ask(found: Mapping[str, Any], address: str, work: Work) -> None:
+    """Log in to a host, send and read what a probe does, connect through it."""
     import paramiko
 
+    ssh = found["ssh"]
     client = paramiko.SSHClient()
-    client.load_host_keys(known)
-    key = paramiko.Ed25519Key.from_private_key_file(str(folder / "id"))
+    client.load_host_keys(ssh["known_hosts"][0])
+    key = paramiko.Ed25519Key.from_private_key_file(ssh["keys"][0])
     client.connect(
-        *(address, ssh_port), pkey=key, look_for_keys=False, allow_agent=False, timeout=60
+        *(address, ssh.get("port", 22), ssh["user"]),
+        pkey=key,
+        look_for_keys=False,
+        allow_agent=False,
+        timeout=_TIMEOUT,
     )
     with client:
         transport = client.get_transport()
         assert transport
         channel = transport.open_session()
-        channel.exec_command("sh")
-        channel.sendall(b"nonce=0123456789abcdef x\n" + os.urandom(_PROBE))
+        channel.exec_command(f"cat >/dev/null; head -c {_ANSWER} /dev/zero")
+        channel.sendall(os.urandom(_SENT))
         channel.shutdown_write()
         while channel.recv(2**16):
             pass
-        way = transport.open_channel("direct-tcpip", ("127.0.0.1", api_port), ("127.0.0.1", 0))
-        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-        while True:
-            try:
-                tls.do_handshake()
-                way.sendall(outgoing.read())
-                return
-            except ssl.SSLWantReadError:
-                way.sendall(outgoing.read())
-                incoming.write(way.recv(2**16))
+        _handshake(transport, found["cluster"])
+        for port in work.ports:
+            way = transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
+            way.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            while way.recv(2**16):
+                pass
 
 
-def plan(folder: Path) -> None:
-    """Do what a plan does with hosts and API, by libraries alone."""
-    exec(_RUN)  # noqa: S102 - the text is ours
-    import urllib3
-    import yaml
+def _handshake(transport: paramiko.Transport, cluster: Mapping[str, Any]) -> None:
+    """Speak TLS with the apiserver through a host."""
+    import ssl
 
-    found = yaml.safe_load((folder / "cluster.yml").read_text())
-    api = found["cluster"]["apiserver"]
-    port = int(api.rpartition(":")[2])
-    pool = urllib3.PoolManager(ca_certs=str(folder / "ca.pem"))
-    for _ in range(_CALLS):
-        pool.request("GET", f"{api}/api/v1/nodes", headers={"Authorization": "Bearer simulated"})
-    ways = (found["ssh"]["port"], port, str(folder / "known_hosts"))
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        logins = [threads.submit(_login, folder, n["address"], *ways) for n in found["nodes"]]
-        for login in logins:
-            login.result()
-
-
-def _measure(words: Sequence[str]) -> float:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, *words]
-    return measured.run(command, cwd=PROJECT, environment=environment, timeout=_TIMEOUT).cpu
-
-
-def _show(what: str, taken: Sequence[float]) -> None:
-    print(
-        f"{what:28} {statistics.median(taken):.3f} s ({min(taken):.3f} to {max(taken):.3f})",
-        flush=True,
-    )
-
-
-def main(rounds: int) -> None:
-    """Measure and print."""
-    say_what_else_runs()
-    for what, text in IMPORTS.items():
-        _show(what, [_measure(["-c", text]) for _ in range(rounds + 1)][1:])
-    with simulation(HOSTS, "bare") as simulated:
-        words = ["-m", "bench.floor", "plan", str(simulated.folder)]
-        _show(f"inv plan, {HOSTS} hosts", [_measure(words) for _ in range(rounds + 1)][1:])
+    name, _, port = cluster["apiserver"].removeprefix("https://").partition(":")
+    way = transport.open_channel("direct-tcpip", (name, int(port)), ("127.0.0.1", 0))
+    context = ssl.create_default_context(cafile=cluster["ca"])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    while True:
+        try:
+            tls.do_handshake()
+            way.sendall(outgoing.read())
+            return
+        except ssl.SSLWantReadError:
+            way.sendall(outgoing.read())
+            incoming.write(way.recv(2**16))
 
 
 if __name__ == "__main__":
     try:
-        if sys.argv[1:2] == ["plan"]:
-            plan(Path(sys.argv[2]))
-        else:
-            main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)
-    except FailedError as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+        do(COMMANDS[" ".join(sys.argv[2:])], Path(sys.argv[1]))
+    except (IndexError, KeyError):
+        sys.exit(__doc__)

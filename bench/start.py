@@ -1,11 +1,12 @@
 """
 Measure what commands take of the processor, beside an earlier commit: `make bench-start BEFORE=…`.
 
-`python -m bench.start COMMIT [ROUNDS [HOSTS]]`. Both take turns, in changing order, with the same
-Python and libraries, on the same lab: three nodes that are in order already, and then HOSTS bare
-hosts to plan for. Processor time (user and system), since a machine that does other work makes
-seconds worthless sooner. What is printed at the end are ratios of medians, with the range of each
-round's own ratio: below 1, this checkout takes less than the commit.
+`python -m bench.start COMMIT [ROUNDS [HOSTS]]`. Both take turns with each other and with what the
+libraries alone would take (`bench/floor.py`), in changing order, with the same Python and
+libraries, on the same lab: three nodes that are in order already, and then HOSTS bare hosts to
+plan for. Processor time (user and system), since a machine that does other work makes seconds
+worthless sooner. What is printed at the end are ratios to the commit, of medians, with the range of
+each round's own ratio: below 1, this checkout takes less than the commit.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 
+from . import floor
 from .commits import checkout
 from .compare import NODES
 from .labs import PROJECT, BenchLab, FailedError, lab, say_what_else_runs, wait_until_quiet
@@ -39,30 +41,42 @@ Taken = dict[str, dict[str, list[float]]]
 
 
 def measure(bench: BenchLab, before: Path, commands: dict[str, float], rounds: int) -> Taken:
-    """Return seconds of the processor by command and by who: `before` and `after`."""
-    projects = [("before", before), ("after", PROJECT)]
+    """Return seconds of the processor by command and by who: `before`, `after`, `libraries`."""
+    projects = {"before": before, "after": PROJECT, "libraries": PROJECT}
     taken: Taken = defaultdict(lambda: defaultdict(list))
     for number in range(rounds + 1):
         for command in commands:
-            program, *words = command.split()
-            for who, project in projects if number % 2 else reversed(projects):
-                path = str(Path(sys.executable).with_name(program))
-                if command == UNCHANGED:
-                    bench.measure([path, *words], cwd=project)
-                run = bench.measure([path, *words], cwd=project)
+            order = deque(projects.items())
+            order.rotate(number)
+            for who, project in order:
+                words = _words(bench, command, who)
+                if command == UNCHANGED and who != "libraries":
+                    bench.measure(words, cwd=project)
+                run = bench.measure(words, cwd=project)
                 if number:  # the round before the first compiles modules and fills caches
                     taken[command][who].append(run.cpu)
     return taken
 
 
+def _words(bench: BenchLab, command: str, who: str) -> list[str]:
+    program, *words = command.split()
+    if who == "libraries":
+        configuration = str(bench.folder / "cluster.yml")
+        return [sys.executable, "-m", floor.__name__, configuration, program, *words]
+    return [str(Path(sys.executable).with_name(program)), *words]
+
+
 def show(taken: Taken, targets: dict[str, float]) -> None:
-    """Print medians, their ratio, its range over the rounds, and the target."""
+    """Print medians, their ratios, and the target."""
     for command, seconds in taken.items():
-        old, new = (statistics.median(seconds[who]) for who in ("before", "after"))
+        old, new, least = (
+            statistics.median(seconds[who]) for who in ("before", "after", "libraries")
+        )
         each = sorted(b / a for a, b in zip(seconds["before"], seconds["after"], strict=True))
         print(
-            f"{command:18} before {old:.2f} s, after {new:.2f} s: ratio {new / old:.2f}"
-            f" ({each[0]:.2f} to {each[-1]:.2f}; target {targets[command]})",
+            f"{command:18} before {old:.3f} s, after {new:.3f} s: ratio {new / old:.2f}"
+            f" ({each[0]:.2f} to {each[-1]:.2f}; target {targets[command]});"
+            f" the libraries alone {least:.3f} s: {least / old:.2f}",
             flush=True,
         )
 

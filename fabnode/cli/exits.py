@@ -29,7 +29,7 @@ NOBODY_READS = 141  # as shells report a program that SIGPIPE ended
 
 # Objects made, less those gone, after which Python looks for cycles of dead ones. By its own 700 it
 # does so a hundred times while what a deployment needs is imported, and finds next to nothing.
-_BETWEEN_COLLECTIONS = 50_000
+_BETWEEN_COLLECTIONS = 100_000
 
 # At its end Python looks once more through all objects for cycles of dead ones, a fifth of what a
 # command takes of the processor; what it would free goes with the process.
