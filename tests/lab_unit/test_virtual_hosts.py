@@ -44,9 +44,21 @@ def test_a_host_is_its_kernel_its_disk_and_its_cable(layout: Layout) -> None:
     assert options(words, "-device") == [
         "virtio-net-pci,netdev=cable,mac=52:54:00:63:09:0c,romfile="
     ]
-    assert options(words, "-accel") == ["tcg,thread=multi"]
+    assert options(words, "-accel") == ["tcg"]
     assert options(words, "-cpu") == ["Westmere"]
+    assert options(words, "-smp") == ["1"]
     assert "-no-reboot" not in words, "a host that reboots comes back"
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "off"), [(virtual_hosts.EMULATION, True), (virtual_hosts.KVM, False)]
+)
+def test_an_emulated_processor_alone_needs_no_protection(
+    accelerator: tuple[str, ...], off: bool, layout: Layout
+) -> None:
+    kernel = Path("/base/boot/vmlinuz-6.1.0-9-cloud-amd64")
+    (line,) = options(virtual_hosts.command(layout, layout.node(2), kernel, accelerator), "-append")
+    assert ("mitigations=off" in line.split()) is off
 
 
 def test_cables_of_hosts_are_removed_by_the_name_nspawn_gives_them(layout: Layout) -> None:
