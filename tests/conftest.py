@@ -61,6 +61,14 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _journals_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the runs of tests out of those that `inv report` shows the user."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _brings_out_what_the_page_lists(request: pytest.FixtureRequest) -> Iterator[None]:
     """Hold a test to the failures that docs/troubleshooting.md has because of it."""
