@@ -40,6 +40,8 @@ _BY_SUDO = (
     "run the same command again; where it ends so each time, see whether `sudo -l` there shows a"
     " command_timeout (or TIMEOUT=) for the user, which ends commands without a message"
 )
+_SILENT_ADVICE = "see whether the host and its network are up; where they are"
+_SUDO_WAITS = "`time sudo -l` there shows whether sudo waits for a directory service or DNS"
 _SUDO_CAUSES = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
     "sudo: not found": "install sudo there, or log in as root (ssh.user)",
@@ -235,7 +237,7 @@ class Session:
             if now > deadline:
                 raise self._too_long()
             if not self._is_ready and now > admitted_by:
-                raise self._not_admitted()
+                raise self._silent() or self._not_admitted()
             turn = 1.0
             if command.sudo and not self._is_ready:
                 self._answer_prompt(channel)
@@ -348,6 +350,17 @@ class Session:
         return CommandTimeoutError(
             self._node, f"a command did not end within {self._command.timeout:.0f} s"
         )
+
+    def _silent(self) -> HostError | None:
+        """Return the error of a host that has neither begun nor refused within its time, if so."""
+        within = f"within {self._patience:.0f} s"
+        if not self._out and not self._err:
+            text = f"nothing came back {within} of a command's start"
+            return ConnectionLostError(self._node, text, f"{_SILENT_ADVICE}: {_SHELL_ADVICE}")
+        if self._command.sudo and not self._err and self._out == self._shell:
+            text = f"sudo has neither granted nor refused root {within}"
+            return SudoRefusedError(self._node, text, f"{_SILENT_ADVICE}: {_SUDO_WAITS}")
+        return None
 
     def _not_admitted(self) -> HostError:
         has_shell = self._shell in self._out

@@ -179,6 +179,25 @@ def test_what_a_login_says_has_its_own_advice(reach: Reach, prints: str, advice:
         host.root("true")
 
 
+def test_a_host_that_falls_silent_is_not_called_a_shell_that_refuses(
+    reach: Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose power is cut once it has taken the command: no word came, nothing ended."""
+    monkeypatch.setattr("fabnode.ssh.host._PATIENCE", 1.0)
+    host, _ = reach(replace="exec sleep 20", connect_timeout=1)
+    with pytest.raises(
+        ConnectionLostError, match=r"nothing came back within 1 s .*; see whether the host .* up"
+    ):
+        host.root("true")
+
+
+def test_sudo_that_waits_has_not_refused(reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fabnode.ssh.host._PATIENCE", 1.0)
+    host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "waits"}, connect_timeout=1)
+    with pytest.raises(SudoRefusedError, match=r"neither granted nor refused .*; see .*sudo -l"):
+        host.root("true")
+
+
 def test_a_server_that_starts_no_command(reach: Reach) -> None:
     """As one whose user may have no further process: to run it again would not help."""
     host, _ = reach(starts=False)
