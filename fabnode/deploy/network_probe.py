@@ -17,7 +17,7 @@ from ..util import program
 from ..util.errors import ClusterError
 from ..util.families import families_of, family_of, first_of_family
 from ..util.own_names import PROBE_NAMESPACE
-from ..util.pods import problem
+from ..util.pods import has_ended, problem
 from ..util.wait import Wait, WaitTimeoutError
 from . import network_policies
 
@@ -108,10 +108,13 @@ def _run(
         progress("waiting for pods that try the network: one on every node starts")
         try:
             addresses = pods.until(
-                lambda found: _addresses(found, every, nodes), Wait("servers of the probe", timeout)
+                lambda found: {} if _one_ended(found, nodes) else _addresses(found, every, nodes),
+                Wait("servers of the probe", timeout),
             )
         except WaitTimeoutError:
             return _late(_not_running(api, every, nodes), timeout)
+        if not addresses:
+            return _not_running(api, every, nodes)
         with suppress(WaitTimeoutError):  # who has none then is no part of the test
             addresses = pods.until(
                 lambda found: _addresses(found, every, every), Wait("other servers", _OTHERS)
@@ -234,6 +237,11 @@ def _addresses(
             several = [str(each["ip"]) for each in status.get("podIPs") or () if each.get("ip")]
             found[node] = several or [str(status["podIP"])]
     return found if set(nodes) <= found.keys() else None
+
+
+def _one_ended(pods: Mapping[str, Object], nodes: Sequence[str]) -> bool:
+    """Return whether one of the server pods, which run until they are deleted, has ended."""
+    return any(has_ended(pods.get(f"server-{i}") or {}) for i, _ in enumerate(nodes))
 
 
 def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:

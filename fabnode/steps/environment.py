@@ -22,6 +22,7 @@ MIB = 1024 * 1024
 
 _KUBELET = Port("tcp", KUBELET_PORT, "kubelet, from the control plane")
 _FEWEST_INODES = 1000
+_NODE_ROOM = 16 * MIB  # what files that are changed on a node may take
 _KERNELS = "/sys/fs"
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _OF_SERVICES = ("kube-", "nodelocaldns")  # beginnings of interfaces' names
@@ -135,12 +136,23 @@ def _mounts(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _space(inputs: Inputs) -> Iterator[Finding]:
+    places = {
+        path: (needed, space)
+        for path, needed in room(inputs.config, inputs.node).items()
+        if (space := inputs.facts.space.get(path)) is not None
+    }
     if inputs.joined:
-        return  # what a running node needs, the kubelet watches itself
-    for path, needed in room(inputs.config, inputs.node).items():
-        space = inputs.facts.space.get(path)
-        if space is None:
-            continue
+        # What more a running node needs, its kubelet watches: it evicts pods where it lacks.
+        full = [path for path, (_, space) in places.items() if space.free < _NODE_ROOM]
+        if full:
+            least = _NODE_ROOM // MIB
+            yield Finding(
+                "error",
+                f"its disk is full: less than {least} MiB are free at {', '.join(full)}",
+                "make room there: no file can be changed, and the kubelet evicts pods",
+            )
+        return
+    for path, (needed, space) in places.items():
         if space.free < needed:
             yield Finding(
                 "error",

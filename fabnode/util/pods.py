@@ -60,16 +60,30 @@ def problem(pod: Object, events: Collection[Object]) -> str:
     """
     Return why a pod is not ready, in one line.
 
-    The first that there is of: what stops one of its containers, its newest warning, its phase.
+    The first that there is of: what stops one of its containers, why its kubelet rejected or
+    evicted it, its newest warning, its phase.
 
     :param events: events of this pod, in any order.
     """
     status = pod.get("status") or {}
     warnings = [event for event in events if event.get("type") == "Warning"]
-    found = cut(clean(next(_stopped(status), "")), _LONGEST) or newest_message(warnings)
+    found = next(_stopped(status), "") or _ended_by_kubelet(status)
+    found = cut(clean(found), _LONGEST) or newest_message(warnings)
     if not found and (running := _running_init(status)):
         return cut(clean(f"its init container {running} has not ended"), _LONGEST)
     return found or f"its pod is {clean(str(status.get('phase') or 'gone'))}"
+
+
+def has_ended(pod: Object) -> bool:
+    """Return whether no container of a pod will ever run again."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
+def _ended_by_kubelet(status: Object) -> str:
+    """Return why a kubelet rejected or evicted a pod (Evicted, OutOfcpu, NodeAffinity, …)."""
+    if status.get("phase") != "Failed":
+        return ""
+    return ": ".join(str(text) for key in ("reason", "message") if (text := status.get(key)))
 
 
 def _running_init(status: Object) -> str:

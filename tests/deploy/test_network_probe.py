@@ -195,7 +195,7 @@ class Late:
         return []
 
 
-def tried(api: Any) -> list[Check]:
+def tried(api: Any, timeout: float = 0.2) -> list[Check]:
     """Return the checks of n1 and n2 there, after no time."""
     found = network_probe.try_network(
         api,
@@ -203,7 +203,7 @@ def tried(api: Any) -> list[Check]:
         nodes=("n1", "n2"),
         pod_cidrs=["172.20.0.0/16"],
         service_cidrs=["10.68.0.0/16"],
-        timeout=0.2,
+        timeout=timeout,
         progress=lambda _: None,
     )
     return list(found)
@@ -213,6 +213,25 @@ def test_a_pod_that_has_not_started_in_time_is_said_to_be_late() -> None:
     found = {check.node: check for check in tried(Late("n1"))}
     assert found["n1"].detail == "runs"
     assert found["n2"].detail == "its pod is Pending, after 0.2 s (timeouts.probe)"
+
+
+def test_a_pod_that_was_evicted_is_not_waited_for() -> None:
+    """A node whose disk is full admits a pod and ends it, for good."""
+    message = "The node was low on resource: ephemeral-storage."
+    evicted = {"phase": "Failed", "reason": "Evicted", "message": message}
+    api = Late("n1")
+    created = api.create
+
+    def create(path: str, item: Any) -> None:
+        created(path, item)
+        for pod in api.pods.values():
+            if pod["status"] == {"phase": "Pending"}:
+                pod["status"] = evicted
+
+    api.create = create  # type: ignore[method-assign]
+    found = {check.node: check for check in tried(api, timeout=60)}
+    assert found["n2"].detail == f"Evicted: {message}"
+    assert (found["n1"].ok, found["n2"].ok) == (True, False)
 
 
 def test_a_pod_that_has_not_asked_all_in_time_is_said_to_be_late() -> None:
