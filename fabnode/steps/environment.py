@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 
 _KUBELET = Port("tcp", KUBELET_PORT, "kubelet, from the control plane")
 _FEWEST_INODES = 1000
-_NODE_ROOM = 16 * MIB  # what files that are changed on a node may take
+_NODE_ROOM = MIB  # all files of a node's configuration together take less
 _KERNELS = "/sys/fs"
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _OF_SERVICES = ("kube-", "nodelocaldns")  # beginnings of interfaces' names
@@ -145,10 +145,9 @@ def _space(inputs: Inputs) -> Iterator[Finding]:
         # What more a running node needs, its kubelet watches: it evicts pods where it lacks.
         full = [path for path, (_, space) in places.items() if space.free < _NODE_ROOM]
         if full:
-            least = _NODE_ROOM // MIB
             yield Finding(
                 "error",
-                f"its disk is full: less than {least} MiB are free at {', '.join(full)}",
+                f"its disk is full: less than 1 MiB is free at {', '.join(full)}",
                 "make room there: no file can be changed, and the kubelet evicts pods",
             )
         return

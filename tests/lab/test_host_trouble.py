@@ -59,7 +59,7 @@ def test_full_disks_fail_alone_and_leave_nothing_half_written(cluster: Lab) -> N
     proxy = "/usr/local/bin/kube-proxy"
     tiny = "mount -t tmpfs -o mode=755,size={} tmpfs {}"
     # n2 lacks room for what arrives, n3 for where it belongs.
-    cluster.disturb("n2", f"mv {proxy} /root/; {tiny.format('64k', '/var/lib/fabnode')}")
+    cluster.disturb("n2", f"mv {proxy} /root/; {tiny.format('2m', '/var/lib/fabnode')}")
     cluster.disturb("n3", f"{tiny.format('60m', '/usr/local/bin')}")
     starts = cluster.starts("n1")
     try:

@@ -178,7 +178,7 @@ def proxies(**variables: str) -> dict[str, Any]:
         (mounted("/var/lib/kubelet", "rw", shared=False), {}, "warning", "below /var/lib/kubelet"),
         (on("xfs", 100 * MIB), {}, "error", "/var/lib/containerd has 100 MiB free, 2048 MiB are"),
         (on("xfs", 100 * MIB) | JOINED, {}, None, ""),
-        (on("xfs", 1 * MIB) | JOINED, {}, "error", "less than 16 MiB are free at /var/lib/cont"),
+        (on("xfs", MIB - 1) | JOINED, {}, "error", "less than 1 MiB is free at /var/lib/cont"),
         (on("xfs", inodes=12), {}, "error", "of /var/lib/containerd has 12 free inodes"),
         (on("btrfs", inodes=None), {}, None, ""),
         (on("overlayfs"), {}, "error", "/var/lib/containerd is on overlayfs, on which overlay"),
