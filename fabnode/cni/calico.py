@@ -326,6 +326,20 @@ class Calico:
             "; ".join(dict.fromkeys(remedies)),
         )
 
+    def cut_off(self, api: Reader) -> Diagnosis | None:
+        """Return why pods would be without each other where calico-node runs as configured."""
+        if not self._compared or self.config.calico.backend != "vxlan":
+            return None
+        found = _pools(api)
+        for cidr, modes in calico_families.pools(self.config).items():
+            if text := calico_pools.unrouted(found, cidr):
+                return Diagnosis(
+                    "calico.backend is vxlan, which has routes for pools of VXLAN alone, and"
+                    f" {text}: pods of different nodes would be cut off from each other",
+                    calico_pools.remedy(found, cidr, modes),
+                )
+        return None
+
     @property
     def _compared(self) -> bool:
         """Whether the API has its pools."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ALL = "all()"
 _POOLS = "ippools.crd.projectcalico.org"
 _API = "crd.projectcalico.org/v1"
-_VXLAN, _IPIP = "vxlanMode", "ipipMode"
+_VXLAN, _IPIP, _NEVER = "vxlanMode", "ipipMode", "Never"
 
 
 def drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
@@ -80,7 +80,33 @@ def remedy(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -
     patch = json.dumps({"spec": wanted}, separators=(",", ":"))
     name = mine[0]["metadata"]["name"]
     command = f"kubectl patch {_POOLS} {name} --type=merge -p '{patch}'"
-    return f"correct the configuration, or {command}, which Calico follows while pods run"
+    if _modes(spec) == dict(modes) or _live(_modes(spec), modes):
+        return f"correct the configuration, or {command}, which Calico follows while pods run"
+    return (
+        "correct calico.backend and calico.encapsulation; or, while pods of different nodes may be"
+        f" without each other: {command}, then run the same command again"
+    )
+
+
+def unrouted(pools: Collection[Object], pod_cidr: str) -> str:
+    """
+    Return which pools have no routes between nodes without BGP; empty: none.
+
+    With `calico_backend: vxlan` no bird runs, and Felix has routes for pools of VXLAN alone
+    (projectcalico/calico felix/calc `VXLANResolver`).
+    """
+    found = []
+    for pool in pools:
+        spec = pool.get("spec") or {}
+        modes = _modes(spec)
+        if spec.get("cidr") == pod_cidr and not spec.get("disabled") and modes[_VXLAN] == _NEVER:
+            has = "no encapsulation" if modes[_IPIP] == _NEVER else f"{_IPIP} {modes[_IPIP]}"
+            found.append(f"{clean(str(pool['metadata']['name']))} has {has}")
+    return ", ".join(found)
+
+
+def _modes(spec: Object) -> dict[str, str]:
+    return {key: str(spec.get(key) or _NEVER) for key in (_VXLAN, _IPIP)}
 
 
 def followed(
@@ -98,7 +124,7 @@ def followed(
     found = []
     for pool in pools:
         spec = pool.get("spec") or {}
-        before = {key: str(spec.get(key) or "Never") for key in modes}
+        before = _modes(spec)
         if spec.get("cidr") == pod_cidr and before != dict(modes) and _live(before, modes):
             about = {"name": pool["metadata"]["name"]}
             wanted = {"cidr": pod_cidr, **modes}
@@ -116,7 +142,7 @@ def changed(pools: Collection[Object], by: Collection[Object]) -> list[Object]:
 
 
 def _live(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
-    if before[_VXLAN] == after[_VXLAN] == "Never":
+    if before[_VXLAN] == after[_VXLAN] == _NEVER:
         return True  # BGP has the routes, with and without IPIP
-    both = "Never" not in (before[_VXLAN], after[_VXLAN])
-    return both and before[_IPIP] == after[_IPIP] == "Never"
+    both = _NEVER not in (before[_VXLAN], after[_VXLAN])
+    return both and before[_IPIP] == after[_IPIP] == _NEVER

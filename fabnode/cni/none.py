@@ -112,6 +112,9 @@ class NoNetwork:
     def drift(self, _api: Reader, _applied: Collection[Object] = ()) -> None:
         """Return None: there is nothing to compare."""
 
+    def cut_off(self, _api: Reader) -> None:
+        """Return None: there is nothing to compare."""
+
     def knows_apiserver(self, _api: Reader) -> bool:
         """Return True: it has no pods that would ask."""
         return True

@@ -314,6 +314,13 @@ class Cni(Protocol):
         :raises ApiError: 403 where the account lacks `optional_rights`.
         """
 
+    def cut_off(self, api: Reader) -> Diagnosis | None:
+        """
+        Return why pods would be cut off where its pods on nodes become those of its objects.
+
+        :raises ApiError: 403 where the account lacks `optional_rights`.
+        """
+
     def knows_apiserver(self, api: Reader) -> bool:
         """
         Return whether its pods on nodes have the apiserver's address, beside its Service.

@@ -238,6 +238,10 @@ class PodNetwork:
                 known=False,
             )
 
+    def cut_off(self) -> Diagnosis | None:
+        """Return why pods would be cut off by its objects; None without the right to read it."""
+        return permitted(lambda: self._cni.cut_off(self._api))
+
     def knows_apiserver(self) -> bool:
         """Return whether its pods know the apiserver without Services; False: no, or unknown."""
         return bool(permitted(lambda: self._cni.knows_apiserver(self._api)))

@@ -116,7 +116,8 @@ class NetworkChange:
 
         A run of some of the nodes compares them as well: what it leaves out it must not change.
 
-        :raises ClusterError: pods on nodes that the run leaves out would be replaced.
+        :raises ClusterError: pods on nodes that the run leaves out would be replaced, or pods
+            would be cut off from each other.
         """
         if not self._wanted:
             return
@@ -124,6 +125,8 @@ class NetworkChange:
         objects = network.objects()
         for text in other_versions(network.images(), self._held):
             self._journal.warn(text)
+        if objects and (cut_off := network.cut_off()) and self.plan():
+            raise ClusterError(f"{cut_off.cause}: nothing was changed", cut_off.advice)
         if objects and self._left_out:
             self.plan()
             if self._rollout and (others := sorted(self._rollout.nodes & self._left_out)):

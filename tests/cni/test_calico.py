@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -448,12 +449,41 @@ def test_where_the_apiserver_is_calico_node_may_read_in_a_configmap(
         (pool(disabled=True), '"ipipMode":"Never","disabled":false}'),
         (pool(nodeSelector="disk == 'ssd'"), '"nodeSelector":"all()","allowedUses":["Workload"'),
         (pool(cidr="10.0.0.0/16"), "correct cluster.pod_cidr: pods keep the addresses"),
+        (pool(vxlanMode="Always"), "which Calico follows while pods run"),
+        (pool(ipipMode="Always"), "while pods of different nodes may be without each other: kube"),
+        (pool(), "correct calico.backend and calico.encapsulation; or, while pods of different"),
     ],
 )
 def test_what_differs_in_a_pool_is_changed_live_or_not_at_all(
     found: dict[str, Any], remedy: str
 ) -> None:
     assert remedy in calico_pools.remedy([found], "172.20.0.0/16", MODES)
+
+
+@pytest.mark.parametrize(
+    ("found", "calico", "cut_off"),
+    [
+        (pool(ipipMode="Always"), {}, "default-ipv4-ippool has ipipMode Always: pods of different"),
+        (pool(), {"encapsulation": "CrossSubnet"}, "default-ipv4-ippool has no encapsulation"),
+        (pool(vxlanMode="CrossSubnet"), {}, ""),  # another mode of the same tunnel
+        (pool(ipipMode="Always", disabled=True), {}, ""),
+        (pool(ipipMode="Always", cidr="10.0.0.0/16"), {}, ""),  # a site's own
+        (pool(vxlanMode="Always"), {"backend": "bird"}, ""),  # Felix has VXLAN's beside BGP's
+        (pool(ipipMode="Always"), {"components": "controllers"}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_another_backend_than_a_pools_would_cut_pods_off(
+    found: dict[str, Any] | None, calico: dict[str, Any], cut_off: str
+) -> None:
+    api: Any = SimpleNamespace(find=lambda _: {"items": [found]} if found else None)
+    diagnosis = network(make_config(calico=calico)).cut_off(api)
+    if cut_off:
+        assert diagnosis
+        assert cut_off in diagnosis.cause
+        assert "kubectl patch" in diagnosis.advice
+    else:
+        assert diagnosis is None
 
 
 BGP = {"vxlanMode": "Never", "ipipMode": "CrossSubnet"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.artifacts.image_supply import other_versions
-from fabnode.cni.protocol import Rollout
+from fabnode.cni.protocol import Diagnosis, Rollout
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.deploy.network_change import ImageGate, NetworkChange
 from fabnode.journal.journal import Journal
@@ -44,6 +44,7 @@ class Cluster:
         self.explaining: Any = nullcontext
         self.names, self.wanted = names, True
         self.refuses = False
+        self.cut_off: Diagnosis | None = None
 
         def plan(objects: tuple[dict[str, str], ...]) -> tuple[ObjectChange, ...]:
             if objects and objects == self.of_its_own:
@@ -61,6 +62,7 @@ class Cluster:
                 images=lambda: ["quay.io/calico/node:v3.32.1"],
                 rollout=lambda _: found,
                 followed=lambda: self.of_its_own,
+                cut_off=lambda: self.cut_off,
             ),
             manifests=SimpleNamespace(plan=plan, apply=lambda _: self.done.append("applied")),
             guard=SimpleNamespace(
@@ -260,3 +262,22 @@ def test_what_the_network_made_itself_is_changed_in_a_run_of_all_nodes(
     change = cluster.change()
     assert change.plan() == planned
     assert change.followed == [each.object for each in planned if each is POOL]
+
+
+@pytest.mark.parametrize("names", [("n1", "n2", "n3"), ("n1",)])
+def test_what_would_cut_pods_off_is_refused_before_anything_is_changed(
+    names: tuple[str, ...],
+) -> None:
+    cluster = Cluster(None, *names)
+    cluster.cut_off = Diagnosis("pool has no VXLAN", "correct calico.backend")
+    with pytest.raises(ClusterError, match=r"pool has no VXLAN: nothing was changed") as refused:
+        cluster.change().prepare()
+    assert refused.value.advice == "correct calico.backend"
+    assert cluster.done == []
+
+
+def test_where_nothing_of_the_network_changes_nothing_is_refused() -> None:
+    """What is cut off already shows in verify; other changes of nodes go on."""
+    cluster = Cluster(None, "n1", "n2", "n3", changes=0)
+    cluster.cut_off = Diagnosis("pool has no VXLAN", "correct calico.backend")
+    cluster.change().prepare()
