@@ -59,7 +59,8 @@ test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments and
 vm-test: bootstrap-vm-test .venv/dev  ## virtual machines: cgroup v2, ipvs, IPIP, AppArmor, reboots, power cuts
 	.venv/bin/pytest -m vm
 
-conformance: bootstrap-test .venv/dev  ## Kubernetes' own tests on nodes of a lab: ONLY=netpol FORM=iptables-vxlan
+# The form cgroup-v2 has virtual machines.
+conformance: $(if $(findstring cgroup-v2,$(FORM)),bootstrap-vm-test,bootstrap-test) .venv/dev  ## Kubernetes' own tests on nodes of a lab: ONLY=netpol FORM=iptables-vxlan
 	.venv/bin/python -m lab.conformance --only "$(ONLY)" --form "$(FORM)"
 
 check: .venv/dev  ## style and types only
