@@ -108,13 +108,15 @@ def rollout(live: Object, wanted: Object, pods: Collection[Object]) -> Rollout:
     before, after = release(live), release(wanted)
     step = f"Calico {before} → {after}: " if before and before != after else ""
     older = bool(before and after and after < before)
+    staying = [pod for pod in pods if not is_ending(pod)]
     return Rollout(
         f"{step}{DAEMONSET} is rolled, one node at a time",
-        frozenset(node_name(pod) for pod in pods if is_ready(pod) and not is_ending(pod)),
+        frozenset(node_name(pod) for pod in staying if is_ready(pod)),
         new_images=not set(images([wanted])) <= set(images([live])),
         older=older,
         before=before,
         after=after,
+        placed=frozenset(filter(None, map(node_name, staying))),
     )
 
 

@@ -80,7 +80,8 @@ class Rollout:
     Replacement of a network's pods on nodes where they run already.
 
     :param text: one line: which release follows which, and what is replaced.
-    :param nodes: those on which such a pod is ready. :param new_images: they run other images then.
+    :param nodes: those on which such a pod is ready. :param placed: those that have one at all.
+    :param new_images: they run other images then.
     :param older: the release is older than the one that runs.
     :param before, after: the releases; None: not known.
     """
@@ -91,6 +92,7 @@ class Rollout:
     older: bool = False
     before: Release | None = None
     after: Release | None = None
+    placed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

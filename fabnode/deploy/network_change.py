@@ -103,7 +103,8 @@ class NetworkChange:
         self._session = session
         self._journal = journal
         self._configured = frozenset(node.name for node in session.config.nodes)
-        self._left_out = self._configured - set(names)
+        self._names = frozenset(names)
+        self._left_out = self._configured - self._names
         self._wanted = wanted
         self._held = held_images
         self._changes: tuple[ObjectChange, ...] | None = None
@@ -129,7 +130,8 @@ class NetworkChange:
             raise ClusterError(f"{cut_off.cause}: nothing was changed", cut_off.advice)
         if objects and self._left_out:
             self.plan()
-            if self._rollout and (others := sorted(self._rollout.nodes & self._left_out)):
+            # Those that no configuration names as well, as control planes that are nodes.
+            if self._rollout and (others := sorted(self._rollout.placed - self._names)):
                 raise ClusterError(
                     f"{self._rollout.text}, and on {', '.join(others)} too, which this run leaves"
                     " out: nothing was changed",
@@ -146,7 +148,18 @@ class NetworkChange:
             self._changes += self._followed
             if self._rollout and self._rollout.older:
                 self._journal.warn(f"{self._rollout.text}: a downgrade")
+            if self._rollout and self._rollout.new_images and not self._left_out:
+                self._warn_of_strangers(self._rollout)
         return self._changes or ()
+
+    def _warn_of_strangers(self, rollout: Rollout) -> None:
+        """Warn of nodes outside the configuration, which nobody brings the new images."""
+        if names := sorted(rollout.placed - self._configured):
+            self._journal.warn(
+                f"{rollout.text}, and on {', '.join(names)} too, which the configuration does not"
+                " have: they pull the new images themselves, and where they can't, are left"
+                " without a pod network"
+            )
 
     def _of_its_own(self) -> tuple[ObjectChange, ...]:
         """

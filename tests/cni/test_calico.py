@@ -650,6 +650,7 @@ def test_a_rollout_names_both_releases(before: str, after: str, step: str, older
     found = calico_health.rollout(live, wanted, pods)
     assert found.text == f"{step}calico-node is rolled, one node at a time"
     assert found.nodes == {"n1", "n2"}
+    assert found.placed == {"n1", "n2", "n3"}
     assert found.new_images == (before != after)
     assert found.older is older
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ CONFIG = make_config(nodes=NODES)
 
 
 def rollout(*nodes: str, new_images: bool = True, older: bool = False) -> Rollout:
-    return Rollout(TEXT, frozenset(nodes), new_images, older)
+    return Rollout(TEXT, frozenset(nodes), new_images, older, placed=frozenset(nodes))
 
 
 class Cluster:
@@ -170,7 +171,10 @@ def test_without_images_on_every_node_nothing_is_changed() -> None:
     [
         (("n1",), rollout("n1", "n2", "n3"), "n2, n3"),
         (("n1",), rollout("n1", "n3", new_images=False), "n3"),
-        (("n1",), rollout("n1", "cp1"), ""),  # no node of the configuration's
+        (("n1",), rollout("n1", "cp1"), "cp1"),  # no node of the configuration's
+        (("n1",), rollout("n1"), ""),
+        # Its calico-node is not ready at the moment, and would be another one when it is.
+        (("n1",), replace(rollout("n1"), placed=frozenset({"n1", "n2"})), "n2"),
         (("n1",), None, ""),
         (("n1", "n2", "n3"), rollout("n1", "n2", "n3"), ""),
     ],
@@ -281,3 +285,19 @@ def test_where_nothing_of_the_network_changes_nothing_is_refused() -> None:
     cluster = Cluster(None, "n1", "n2", "n3", changes=0)
     cluster.cut_off = Diagnosis("pool has no VXLAN", "correct calico.backend")
     cluster.change().prepare()
+
+
+@pytest.mark.parametrize(
+    ("found", "warned"),
+    [
+        (rollout("n1", "cp1"), True),
+        (rollout("n1", "cp1", new_images=False), False),
+        (rollout("n1", "n2"), False),
+    ],
+)
+def test_nodes_that_nobody_brings_the_new_images_are_named(found: Rollout, warned: bool) -> None:
+    cluster = Cluster(found, "n1", "n2", "n3")
+    cluster.change().plan()
+    assert any("cp1 too, which the configuration does not have" in t for t in cluster.shown) == (
+        warned
+    )
